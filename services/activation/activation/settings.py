@@ -1,0 +1,100 @@
+"""What can be set, once for all services: environment variables with the prefix `ACTIVATION_`.
+
+Each service composes its own class of these parts and reads it once, in `main()`; nothing below
+`main()` looks at the environment.
+"""
+
+import socket
+import sys
+from typing import Annotated, Literal, NoReturn, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from activation.domain.retry import RetryPolicy
+
+EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h: a restart alone will not help
+
+Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class ServiceSettings(BaseSettings):
+    """What every service can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="ACTIVATION_", frozen=True, extra="ignore")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"  # auto: readable on a terminal only
+
+    # Parameters with one of these words in their name are masked wherever they would show.
+    secret_words: frozenset[str] = frozenset(
+        {"password", "passwd", "passphrase", "secret", "token", "key", "community", "psk"}
+    )
+
+    host: str = "0.0.0.0"
+    instance: str = Field(default_factory=socket.gethostname)  # who holds a lease: the pod's name
+
+    # Between failing readiness and closing the listener, so that load balancers notice.
+    drain_delay_s: Annotated[float, Field(ge=0)] = 0.0
+
+
+class StoreSettings(BaseSettings):
+    """Where tasks live."""
+
+    database_url: SecretStr  # postgresql://user:password@host/name or sqlite:////path/file.db
+    store_timeout_s: Seconds = 5.0  # for one transaction, waiting for a connection included
+    store_pool_size: Annotated[int, Field(ge=1, le=100)] = 8
+    publish_lease_s: Seconds = 10.0  # a relay's time to publish before others may try
+    key_lifetime_s: Seconds = 86_400.0  # how long an Idempotency-Key is remembered
+
+
+class BrokerSettings(BaseSettings):
+    """Where messages go."""
+
+    amqp_url: SecretStr  # amqp://user:password@host/vhost
+    task_queue: str = "activation.tasks"
+    dead_queue: str = "activation.dead"
+    broker_timeout_s: Seconds = 10.0  # for a connection, a declaration or a confirm
+
+
+class RetrySettings(BaseSettings):
+    """The retry rule; the same for gateway and worker."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    retry_base_s: Annotated[float, Field(ge=0)] = 2.0
+    retry_cap_s: Seconds = 300.0
+    retry_provisioning_errors: bool = False
+
+    def retry_policy(self) -> RetryPolicy:
+        """Return the rule that these settings describe."""
+        return RetryPolicy(
+            max_attempts=self.max_attempts,
+            base_s=self.retry_base_s,
+            cap_s=self.retry_cap_s,
+            retry_provisioning_errors=self.retry_provisioning_errors,
+        )
+
+
+_Settings = TypeVar("_Settings", bound=BaseSettings)
+
+
+def read_settings(kind: type[_Settings]) -> _Settings:
+    """Read the environment, or end the process with one clear line for each wrong value.
+
+    The values themselves are not printed: they may hold passwords.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        prefix = str(kind.model_config.get("env_prefix", ""))
+        for fault in error.errors():
+            name = f"{prefix}{fault['loc'][0]}".upper() if fault["loc"] else "settings"
+            print(f"{name}: {fault['msg']}", file=sys.stderr)  # noqa: T201  # before logging is set up
+        raise SystemExit(EXIT_CONFIGURATION) from None
+
+
+def refuse_start(message: object) -> NoReturn:
+    """End the process because it cannot start, with one line that says why."""
+    print(f"cannot start: {message}", file=sys.stderr)  # noqa: T201  # for the person who started it
+    raise SystemExit(EXIT_CONFIGURATION)

@@ -1,0 +1,125 @@
+"""Connections to PostgreSQL and SQLite, and what their errors mean."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from activation.errors import StartError, StoreUnavailableError
+
+_SQLITE_BUSY_MS: Final = 30_000  # a laptop's disk may take its time; our own deadline is shorter
+_SSL_OFF: Final = frozenset({"disable", "allow", "prefer"})
+
+
+def read_url(text: str) -> URL:
+    """Read a database URL and choose our drivers for it.
+
+    Raises:
+        StartError: It is no URL of PostgreSQL or SQLite. The message leaves the password out.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise StartError(
+            "the database URL cannot be read; "
+            "write postgresql://user:password@host/name or sqlite:////path/file.db"
+        ) from None
+    match url.get_backend_name():
+        case "postgresql" | "postgres":
+            return url.set(drivername="postgresql+asyncpg")
+        case "sqlite" if url.database:
+            return url.set(drivername="sqlite+aiosqlite")
+        case other:
+            raise StartError(f"the database URL names {other!r}; use postgresql or sqlite")
+
+
+def open_engine(url: URL, *, pool_size: int, timeout_s: float) -> AsyncEngine:
+    """Make an engine whose every connection and statement has a deadline."""
+    if url.get_backend_name() == "sqlite":
+        return _open_sqlite(url, timeout_s=timeout_s)
+    mode = url.query.get("sslmode", "prefer")
+    return create_async_engine(
+        url.difference_update_query(["sslmode"]),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=timeout_s,
+        connect_args={
+            "timeout": timeout_s,
+            "command_timeout": timeout_s,
+            "server_settings": {"application_name": "activation"},
+            **({} if mode in _SSL_OFF else {"ssl": _tls(str(mode))}),
+        },
+    )
+
+
+def dsn(url: URL) -> str:
+    """Return the URL in the form that asyncpg itself reads."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn the drivers' ways of saying that the database is out of reach into one error."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError, OSError, TimeoutError) as error:
+        raise StoreUnavailableError(_first_line(error)) from error
+    except asyncpg.PostgresConnectionError as error:
+        raise StoreUnavailableError(_first_line(error)) from error
+    except DBAPIError as error:
+        if not (error.connection_invalidated or _passes(error.orig)):
+            raise
+        raise StoreUnavailableError(_first_line(error)) from error
+
+
+def _passes(error: BaseException | None) -> bool:
+    """Tell whether an error of PostgreSQL goes away by itself."""
+    code = getattr(error, "sqlstate", None) or ""
+    # 08 connection, 40 rollback (deadlock), 53 resources, 57 operator intervention, 25006 standby
+    return code[:2] in {"08", "40", "53", "57"} or code == "25006"
+
+
+def _first_line(error: BaseException) -> str:
+    cause = getattr(error, "orig", None) or error
+    return (str(cause) or type(cause).__name__).splitlines()[0]
+
+
+def _tls(mode: str) -> ssl.SSLContext:
+    """Build TLS as libpq understands `sslmode` (PostgreSQL documentation, 34.19)."""
+    context = ssl.create_default_context()
+    if mode != "verify-full":
+        context.check_hostname = False
+    if mode == "require":
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _open_sqlite(url: URL, *, timeout_s: float) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=4,
+        max_overflow=0,
+        pool_timeout=timeout_s,
+        connect_args={"timeout": _SQLITE_BUSY_MS / 1000},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions by itself
+        cursor = connection.cursor()
+        cursor.execute("pragma journal_mode = wal")
+        cursor.execute("pragma synchronous = full")  # an accepted task survives a power cut
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        # Taking the write lock first: a read that turns into a write can only fail.
+        connection.exec_driver_sql("begin immediate")
+
+    return engine

@@ -1,0 +1,102 @@
+"""Word of changes between processes, so that nobody has to poll the tasks themselves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import asyncpg
+import orjson
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activation.domain.task import TaskId
+from activation.errors import StoreUnavailableError
+from activation.ports import Notice
+from activation.store.sql.engine import store_errors
+from activation.store.sql.statements import CHANNEL
+
+LOOK_AT_EVERYTHING: Final = Notice(ready=True, ended=None)
+
+_MOST_IDS: Final = 200  # a NOTIFY payload must stay below 8000 bytes (PostgreSQL, NOTIFY)
+_LOOK_EVERY_S: Final = 0.05
+_PROBE_EVERY_S: Final = 15.0
+
+
+class Notices(Protocol):
+    """A way to hear of changes that other processes made."""
+
+    def watch(self) -> AsyncIterator[Notice]:
+        """Yield notices for ever, the first one at once."""
+        ...
+
+
+def write_notice(*, ready: bool, ended: Iterable[TaskId]) -> str:
+    """Write the payload of a NOTIFY; too many ids become "look at everything"."""
+    ids = [task_id.hex for task_id in ended]
+    return orjson.dumps([ready, ids if len(ids) <= _MOST_IDS else None]).decode()
+
+
+def read_notice(payload: str) -> Notice:
+    """Read what `write_notice` wrote."""
+    ready, ids = orjson.loads(payload)
+    return Notice(ready, None if ids is None else frozenset(TaskId(UUID(hex=one)) for one in ids))
+
+
+class PostgresNotices:
+    """LISTEN on a connection of its own (PostgreSQL documentation, LISTEN)."""
+
+    def __init__(self, dsn: str, *, timeout_s: float) -> None:
+        self._dsn = dsn
+        self._timeout_s = timeout_s
+
+    async def watch(self) -> AsyncIterator[Notice]:
+        """Yield notices; raises `StoreUnavailableError` when the connection is lost."""
+        with store_errors():
+            connection = await asyncpg.connect(
+                self._dsn, timeout=self._timeout_s, command_timeout=self._timeout_s
+            )
+        heard: asyncio.Queue[str | None] = asyncio.Queue()
+        try:
+            connection.add_termination_listener(lambda _: heard.put_nowait(None))
+            with store_errors():
+                await connection.add_listener(CHANNEL, lambda *given: heard.put_nowait(given[3]))
+            yield LOOK_AT_EVERYTHING
+            while True:
+                yield read_notice(await self._next(connection, heard))
+        finally:
+            connection.terminate()
+
+    async def _next(self, connection: Any, heard: asyncio.Queue[str | None]) -> str:
+        """Wait for a payload; a silent connection is probed, as it may be dead."""
+        while True:
+            try:
+                async with asyncio.timeout(_PROBE_EVERY_S):
+                    payload = await heard.get()
+            except TimeoutError:
+                with store_errors():
+                    await connection.execute("select 1")
+                continue
+            if payload is None:
+                raise StoreUnavailableError("the connection that listens for changes was lost")
+            return payload
+
+
+class SqliteNotices:
+    """SQLite's own count of changes by others (SQLite documentation, PRAGMA data_version)."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def watch(self) -> AsyncIterator[Notice]:
+        """Yield a notice whenever anything was committed; SQLite does not say what."""
+        with store_errors():
+            async with self._engine.connect() as opened:
+                connection = await opened.execution_options(isolation_level="AUTOCOMMIT")
+                before: int | None = None
+                while True:
+                    answer = await connection.exec_driver_sql("pragma data_version")
+                    version = int(answer.scalar_one())
+                    if version != before:
+                        before = version
+                        yield LOOK_AT_EVERYTHING
+                    await asyncio.sleep(_LOOK_EVERY_S)

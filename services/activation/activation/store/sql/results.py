@@ -1,0 +1,104 @@
+"""The ends of attempts as rows of a batch, and back."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from activation.domain.outcome import Outcome, Reason
+from activation.domain.retry import RetryPolicy
+from activation.domain.task import ENDED, Claim, EventName, State, TaskId
+from activation.ports import Result
+from activation.store.sql.schema import iso
+
+
+def event_row(
+    task_id: TaskId,
+    name: EventName,
+    attempt: int,
+    *,
+    worker: str | None = None,
+    reason: Reason | None = None,
+    message: str | None = None,
+    not_before: datetime | None = None,
+) -> dict[str, Any]:
+    """Write an event as a row of a batch."""
+    return {
+        "id": task_id.hex,
+        "name": name.value,
+        "attempt": attempt,
+        "worker": worker,
+        "reason": reason.value if reason else None,
+        "message": message,
+        "not_before": iso(not_before) if not_before else None,
+    }
+
+
+def end_row(result: Result, now: datetime) -> dict[str, Any]:
+    """Write the end of an attempt as a row of a batch."""
+    runnable_at = now + timedelta(seconds=result.verdict.retry_in_s)
+    return {
+        "id": result.claim.task_id.hex,
+        "attempt": result.claim.attempt,
+        "state": result.verdict.state.value,
+        "reason": result.outcome.reason.value,
+        "message": result.outcome.message,
+        "dead_letter": result.verdict.dead_letter,
+        "uncounted": 0 if result.verdict.counted else 1,
+        "runnable_at": iso(runnable_at),
+        "not_before": iso(runnable_at) if result.verdict.counted else None,
+    }
+
+
+def end_event(result: Result, state: State, now: datetime) -> dict[str, Any]:
+    """Write the event that tells how an attempt ended."""
+    name = _name(result, state)
+    retried = name is EventName.RETRY_SCHEDULED
+    return event_row(
+        result.claim.task_id,
+        name,
+        result.claim.attempt,
+        reason=result.outcome.reason,
+        message=result.outcome.message,
+        not_before=now + timedelta(seconds=result.verdict.retry_in_s) if retried else None,
+    )
+
+
+def _name(result: Result, state: State) -> EventName:
+    if state in ENDED:
+        return EventName(state.value)
+    if not result.verdict.counted:
+        return EventName.HANDED_BACK
+    if result.outcome.reason is Reason.WORKER_LOST:
+        return EventName.LEASE_EXPIRED
+    return EventName.RETRY_SCHEDULED
+
+
+def lost_attempt(row: RowMapping, policy: RetryPolicy) -> Result:
+    """Judge a running task whose lease ran out."""
+    outcome = Outcome(Reason.WORKER_LOST, "The worker was lost before it could report")
+    claim = Claim(
+        task_id=TaskId(row["id"]),
+        equipment=row["equipment"],
+        attempt=row["attempt"],
+        counted=row["counted"],
+        timeout_s=row["timeout_s"],
+        parameters="{}",
+        accepted_at=row["accepted_at"],
+        waited_s=0.0,
+    )
+    return Result(claim, outcome, policy.judge(outcome, counted=row["counted"], draw=0.0))
+
+
+def written_before(results: Sequence[Result], found: Iterable[RowMapping]) -> dict[TaskId, State]:
+    """Find the results that stand in the store already: their commit's answer was lost."""
+    present = {row["id"]: row for row in found}
+    states: dict[TaskId, State] = {}
+    for result in results:
+        row = present.get(result.claim.task_id)
+        if row is None or row["attempt"] != result.claim.attempt:
+            continue
+        if row["state"] == result.verdict.state.value:
+            states[result.claim.task_id] = result.verdict.state
+    return states

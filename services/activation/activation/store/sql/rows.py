@@ -1,0 +1,116 @@
+"""Rows of the tables as values of the domain."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, RowMapping
+
+from activation.domain.outcome import Reason
+from activation.domain.task import Claim, Event, EventName, NewTask, State, Task, TaskId
+from activation.errors import KeyConflictError
+from activation.ports import Accepted
+from activation.store.sql.schema import events, tasks
+
+_t, _e = tasks.c, events.c
+
+TASK_COLUMNS: Final[tuple[ColumnElement[Any], ...]] = (
+    _t.seq,
+    _t.id,
+    _t.equipment,
+    _t.state,
+    _t.timeout_s,
+    _t.parameters,
+    _t.accepted_at,
+    _t.attempt,
+    _t.uncounted,
+    _t.head,
+    _t.publish_at,
+    _t.not_before,
+    _t.started_at,
+    _t.finished_at,
+    _t.lease_until,
+    _t.worker,
+    _t.reason,
+    _t.message,
+    _t.dead_letter,
+    _t.cancel_requested,
+    _t.traceparent,
+)
+EVENT_COLUMNS: Final[tuple[ColumnElement[Any], ...]] = (
+    _e.at,
+    _e.name,
+    _e.attempt,
+    _e.worker,
+    _e.reason,
+    _e.message,
+    _e.not_before,
+)
+
+
+def new_row(n: int, task: NewTask, *, first: bool) -> dict[str, Any]:
+    """Write a new task as a row of a batch."""
+    return {
+        "n": n,
+        "id": task.id.hex,
+        "equipment": task.equipment,
+        "timeout_s": task.timeout_s,
+        "parameters": task.parameters,
+        "traceparent": task.traceparent,
+        "idempotency_key": task.idempotency.key if task.idempotency else None,
+        "fingerprint": task.idempotency.fingerprint if task.idempotency else None,
+        "first": first,
+    }
+
+
+def task_of(row: RowMapping) -> Task:
+    """Read a row of `TASK_COLUMNS`."""
+    given = dict(row)
+    del given["seq"]
+    given["id"] = TaskId(row["id"])
+    given["state"] = State(row["state"])
+    given["reason"] = Reason(row["reason"]) if row["reason"] else None
+    given["first_in_line"] = given.pop("head")
+    given["unpublished"] = given.pop("publish_at") is not None
+    return Task(**given)
+
+
+def event_of(row: RowMapping) -> Event:
+    """Read a row of `EVENT_COLUMNS`."""
+    given = dict(row)
+    given["name"] = EventName(row["name"])
+    given["reason"] = Reason(row["reason"]) if row["reason"] else None
+    return Event(**given)
+
+
+def claim_of(row: RowMapping, waited_s: float) -> Claim:
+    """Read what the statement `claim` returns."""
+    return Claim(
+        task_id=TaskId(row["id"]),
+        equipment=row["equipment"],
+        attempt=row["attempt"],
+        counted=row["counted"],
+        timeout_s=row["timeout_s"],
+        parameters=row["parameters"],
+        accepted_at=row["accepted_at"],
+        waited_s=waited_s,
+        traceparent=row["traceparent"],
+    )
+
+
+def repeated_answers(
+    tasks: Sequence[NewTask], found: Sequence[RowMapping]
+) -> dict[int, Accepted | KeyConflictError]:
+    """Answer the requests that the store knew already, by their place in the batch."""
+    answers: dict[int, Accepted | KeyConflictError] = {}
+    for row in found:
+        n, task_id = row["n"], TaskId(row["id"])
+        task = tasks[n]
+        if task_id == task.id:  # the commit was done, only its answer was lost
+            answers[n] = Accepted(task_id, ready=bool(row["ready"]))
+        elif task.idempotency and row["fingerprint"] == task.idempotency.fingerprint:
+            answers.setdefault(n, Accepted(task_id, ready=False, repeated=True))
+        else:
+            answers.setdefault(
+                n, KeyConflictError("the idempotency key belongs to a different request")
+            )
+    return answers

@@ -1,0 +1,398 @@
+"""Every statement that changes tasks, by name, with what it promises.
+
+Writes that touch many rows lock them in the order of `seq`, or skip what others have locked, so
+that two of them never wait for each other. Whoever changes who is first in line of a device holds
+that device's lock (`lock_devices`).
+"""
+
+from sqlalchemy import (
+    Boolean,
+    Executable,
+    Insert,
+    Integer,
+    Select,
+    String,
+    Text,
+    Update,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from activation.domain.outcome import Reason
+from activation.domain.task import State
+from activation.store.sql.batch import Types, batch
+from activation.store.sql.schema import Utc, events, tasks
+
+CHANNEL = "activation"
+
+_t = tasks.c
+_now = bindparam("now", type_=Utc)
+_QUEUED, _RUNNING = literal(State.QUEUED.value), literal(State.RUNNING.value)
+
+_FENCED: Types = {"id": Uuid, "attempt": Integer}
+_NEW: Types = {
+    "n": Integer,
+    "id": Uuid,
+    "equipment": String,
+    "timeout_s": Integer,
+    "parameters": Text,
+    "traceparent": String,
+    "idempotency_key": String,
+    "fingerprint": String,
+    "first": Boolean,
+}
+_ENDING: Types = {
+    **_FENCED,
+    "state": String,
+    "reason": String,
+    "message": Text,
+    "dead_letter": Boolean,
+    "uncounted": Integer,
+    "runnable_at": Utc,
+    "not_before": Utc,
+    "finished_at": Utc,
+}
+_EVENT: Types = {
+    "id": Uuid,
+    "name": String,
+    "attempt": Integer,
+    "worker": String,
+    "reason": String,
+    "message": Text,
+    "not_before": Utc,
+}
+_DEVICES: Types = {"equipment": String}
+_IDS: Types = {"id": Uuid}
+
+
+class Statements:
+    """The statements in the dialect of one database: `postgresql` or `sqlite`."""
+
+    def __init__(self, dialect: str) -> None:
+        self._dialect = dialect
+        self.lock_devices = self._lock_devices()
+        self.forget_old_keys = self._forget_old_keys()
+        self.insert_tasks = self._insert_tasks()
+        self.find_repeated = self._find_repeated()
+        self.promote = self._promote()
+        self.record_events = self._record_events()
+        self.take_ready = self._take_ready()
+        self.mark_published = self._mark_published()
+        self.offer_again = self._offer_again()
+        self.claim = self._claim()
+        self.find_by_id = self._find_by_id()
+        self.renew = self._renew()
+        self.finish = self._finish()
+        self.find_expired = self._find_expired()
+        self.reap = self._finish(only_expired=True)
+        self.request_cancel = self._request_cancel()
+        self.cancel_queued = self._cancel_queued()
+        self.replay = self._replay()
+        self.purge_events, self.purge_tasks = self._purge()
+        self.notify = select(func.pg_notify(CHANNEL, bindparam("notice", type_=String)))
+
+    def _lock_devices(self) -> Select[tuple[int]] | None:
+        """Hold the devices of `batch` until the transaction ends; SQLite has one writer anyway."""
+        if self._dialect != "postgresql":
+            return None
+        devices = batch(self._dialect, _DEVICES)
+        key = func.hashtextextended(devices.c.equipment, 0).label("key")
+        ordered = select(key).distinct().order_by(key).subquery("ordered")
+        return select(func.count(func.pg_advisory_xact_lock(ordered.c.key)))
+
+    def _forget_old_keys(self) -> Update:
+        """Free the keys of `batch` that were given before `keys_from`."""
+        wanted = batch(self._dialect, _NEW)
+        return (
+            update(tasks)
+            .where(_t.idempotency_key.in_(select(wanted.c.idempotency_key)))
+            .where(_t.accepted_at < bindparam("keys_from", type_=Utc))
+            .values(idempotency_key=None)
+        )
+
+    def _insert_tasks(self) -> Executable:
+        """Store what is new of `batch`, in its order; returns only the rows that were new."""
+        new = batch(self._dialect, _NEW)
+        other = tasks.alias("other")
+        line_is_empty = ~exists().where(
+            other.c.equipment == new.c.equipment, other.c.finished_at.is_(None)
+        )
+        head = and_(new.c.first, line_is_empty)
+        values = {
+            **{name: new.c[name] for name in list(_NEW)[1:-1]},
+            "state": _QUEUED,
+            "accepted_at": _now,
+            "head": head,
+            "attempt": literal(0),
+            "uncounted": literal(0),
+            "runnable_at": case((head, _now)),
+            "publish_at": case((head, bindparam("publish_at", type_=Utc))),
+            "dead_letter": false(),
+            "cancel_requested": false(),
+        }
+        # SQLite reads ON CONFLICT after SELECT only behind a WHERE.
+        rows = select(*values.values()).where(true()).order_by(new.c.n)
+        empty = postgresql.insert(tasks) if self._dialect == "postgresql" else sqlite.insert(tasks)
+        filled = empty.from_select(list(values), rows, include_defaults=False)
+        return filled.on_conflict_do_nothing().returning(_t.id, _t.head)
+
+    def _find_repeated(self) -> Select[tuple[object, ...]]:
+        """Find the tasks that already answer rows of `batch`, by id or by idempotency key."""
+        new = batch(self._dialect, _NEW)
+        return select(
+            new.c.n, _t.id, _t.fingerprint, and_(_t.head, _t.publish_at.is_not(None)).label("ready")
+        ).join_from(new, tasks, or_(_t.id == new.c.id, _t.idempotency_key == new.c.idempotency_key))
+
+    def _promote(self) -> Update:
+        """Make the oldest unfinished task the first in line, for devices of `batch` without one."""
+        devices = batch(self._dialect, _DEVICES)
+        head, line = tasks.alias("present"), tasks.alias("line")
+        oldest = (
+            select(func.min(line.c.seq))
+            .where(line.c.equipment.in_(select(devices.c.equipment)))
+            .where(line.c.finished_at.is_(None))
+            .where(~exists().where(head.c.equipment == line.c.equipment, head.c.head))
+            .group_by(line.c.equipment)
+        )
+        return (
+            update(tasks)
+            .where(_t.seq.in_(oldest))
+            .values(head=True, publish_at=_now, runnable_at=_now)
+            .returning(_t.id)
+        )
+
+    def _record_events(self) -> Insert:
+        """Append the events of `batch`, in its order."""
+        new = batch(self._dialect, _EVENT)
+        return insert(events).from_select(
+            ["task_id", "at", *list(_EVENT)[1:]],
+            select(new.c.id, _now, *(new.c[name] for name in list(_EVENT)[1:])),
+            include_defaults=False,
+        )
+
+    def _take_ready(self) -> Update:
+        """Lease up to `limit` due messages to one relay; two relays never get the same."""
+        due = (
+            select(_t.seq)
+            .where(_t.publish_at <= _now, _t.state == _QUEUED)
+            .order_by(_t.publish_at)
+            .limit(bindparam("limit", type_=Integer))
+            .with_for_update(skip_locked=True)
+        )
+        return (
+            update(tasks)
+            .where(_t.seq.in_(due))
+            .values(publish_at=bindparam("leased_until", type_=Utc))
+            .returning(_t.id, _t.attempt, _t.traceparent)
+        )
+
+    def _mark_published(self) -> Update:
+        """Settle the outbox for `batch`, unless an attempt has begun since: it settles itself."""
+        confirmed = batch(self._dialect, _FENCED)
+        owed = (
+            select(_t.seq)
+            .join_from(
+                tasks, confirmed, and_(_t.id == confirmed.c.id, _t.attempt == confirmed.c.attempt)
+            )
+            .where(_t.state == _QUEUED)
+            .with_for_update(of=tasks, skip_locked=True)
+        )
+        return update(tasks).where(_t.seq.in_(owed)).values(publish_at=null(), published_at=_now)
+
+    def _offer_again(self) -> Update:
+        """Owe a message again for up to `limit` tasks published before `published_before`."""
+        lost = (
+            select(_t.seq)
+            .where(_t.state == _QUEUED, _t.head, _t.publish_at.is_(None))
+            .where(_t.published_at <= bindparam("published_before", type_=Utc))
+            .order_by(_t.seq)
+            .limit(bindparam("limit", type_=Integer))
+            .with_for_update(skip_locked=True)
+        )
+        return update(tasks).where(_t.seq.in_(lost)).values(publish_at=_now).returning(_t.id)
+
+    def _claim(self) -> Update:
+        """Begin an attempt of what may run now of `batch`; the row lock lets one worker win."""
+        runnable = (
+            select(_t.seq)
+            .where(_t.id.in_(select(batch(self._dialect, _IDS).c.id)))
+            .where(_t.state == _QUEUED, _t.head)
+            .where(or_(_t.not_before.is_(None), _t.not_before <= _now))
+            .order_by(_t.seq)
+            .with_for_update()
+            .cte("runnable")
+        )
+        return (
+            update(tasks)
+            .where(_t.seq.in_(select(runnable.c.seq)))
+            .values(
+                state=_RUNNING,
+                attempt=_t.attempt + 1,
+                worker=bindparam("worker_id", type_=String),
+                started_at=_now,
+                lease_until=bindparam("leased_until", type_=Utc),
+                not_before=null(),
+                publish_at=null(),
+            )
+            .returning(
+                _t.id,
+                _t.equipment,
+                _t.attempt,
+                (_t.attempt - _t.uncounted).label("counted"),
+                _t.timeout_s,
+                _t.parameters,
+                _t.accepted_at,
+                _t.runnable_at,
+                _t.traceparent,
+            )
+        )
+
+    def _find_by_id(self) -> Select[tuple[object, ...]]:
+        """Look at the tasks of `batch` as they are."""
+        return select(_t.id, _t.state, _t.attempt, _t.worker).where(
+            _t.id.in_(select(batch(self._dialect, _IDS).c.id))
+        )
+
+    def _renew(self) -> Update:
+        """Renew the leases of `batch` whose fence still holds."""
+        held = batch(self._dialect, _FENCED)
+        valid = (
+            select(_t.seq)
+            .join_from(tasks, held, and_(_t.id == held.c.id, _t.attempt == held.c.attempt))
+            .where(_t.state == _RUNNING)
+            .order_by(_t.seq)
+            .with_for_update(of=tasks)
+            .cte("valid")
+        )
+        return (
+            update(tasks)
+            .where(_t.seq.in_(select(valid.c.seq)))
+            .values(lease_until=bindparam("leased_until", type_=Utc))
+            .returning(_t.id)
+        )
+
+    def _finish(self, *, only_expired: bool = False) -> Update:
+        """Write the ends of `batch` under their fences; stale ones match no row.
+
+        A task that was asked to be cancelled is not queued again. With `only_expired` a lease that
+        was renewed in the meantime protects its task.
+        """
+        end = batch(self._dialect, _ENDING)
+        fenced = (
+            select(_t.seq, *end.c)
+            .join_from(tasks, end, and_(_t.id == end.c.id, _t.attempt == end.c.attempt))
+            .where(_t.state == _RUNNING, _t.lease_until <= _now if only_expired else true())
+            .order_by(_t.seq)
+            .with_for_update(of=tasks)
+            .cte("fenced")
+        )
+        withdrawn = and_(_t.cancel_requested, fenced.c.state == _QUEUED)
+        queued = and_(~_t.cancel_requested, fenced.c.state == _QUEUED)
+        return (
+            update(tasks)
+            .where(_t.seq == fenced.c.seq)
+            .values(
+                state=case((withdrawn, State.CANCELLED.value), else_=fenced.c.state),
+                reason=case((withdrawn, Reason.CANCELLED.value), else_=fenced.c.reason),
+                message=fenced.c.message,
+                dead_letter=and_(fenced.c.dead_letter, ~withdrawn),
+                uncounted=_t.uncounted + fenced.c.uncounted,
+                head=queued,
+                runnable_at=case((queued, fenced.c.runnable_at), else_=_t.runnable_at),
+                publish_at=case((queued, fenced.c.runnable_at)),
+                not_before=case((queued, fenced.c.not_before)),
+                finished_at=case((queued, null()), else_=_now),
+                worker=null(),
+                lease_until=null(),
+            )
+            .returning(_t.id, _t.state)
+        )
+
+    def _find_expired(self) -> Select[tuple[object, ...]]:
+        """Look for up to `limit` running tasks whose lease ran out."""
+        return (
+            select(
+                _t.id,
+                _t.equipment,
+                _t.attempt,
+                (_t.attempt - _t.uncounted).label("counted"),
+                _t.timeout_s,
+                _t.accepted_at,
+                _t.worker,
+            )
+            .where(_t.lease_until <= _now)
+            .order_by(_t.lease_until)
+            .limit(bindparam("limit", type_=Integer))
+        )
+
+    def _request_cancel(self) -> Update:
+        """Ask a running task to make no further attempt."""
+        return (
+            update(tasks)
+            .where(_t.id == bindparam("task_id", type_=Uuid), _t.state == _RUNNING)
+            .where(~_t.cancel_requested)
+            .values(cancel_requested=True)
+            .returning(_t.attempt)
+        )
+
+    def _cancel_queued(self) -> Update:
+        """End a task that does not run."""
+        return (
+            update(tasks)
+            .where(_t.id == bindparam("task_id", type_=Uuid), _t.state == _QUEUED)
+            .values(
+                state=State.CANCELLED.value,
+                reason=Reason.CANCELLED.value,
+                message=bindparam("why", type_=Text),
+                finished_at=_now,
+                head=False,
+                publish_at=null(),
+                not_before=null(),
+            )
+            .returning(_t.attempt)
+        )
+
+    def _replay(self) -> Update:
+        """Queue a failed task again with a new budget; `promote` gives it its turn."""
+        return (
+            update(tasks)
+            .where(_t.id == bindparam("task_id", type_=Uuid))
+            .where(_t.state == State.FAILED.value)
+            .values(
+                state=_QUEUED,
+                uncounted=_t.attempt,
+                finished_at=null(),
+                reason=null(),
+                message=null(),
+                dead_letter=False,
+                cancel_requested=False,
+            )
+            .returning(_t.attempt)
+        )
+
+    def _purge(self) -> tuple[Executable, Executable]:
+        """Delete the events, then the rows, of up to `limit` tasks that ended long ago."""
+        old = (
+            select(_t.id)
+            .where(_t.finished_at <= bindparam("ended_before", type_=Utc), ~_t.dead_letter)
+            .order_by(_t.finished_at, _t.seq)
+            .limit(bindparam("limit", type_=Integer))
+        )
+        return (
+            delete(events).where(events.c.task_id.in_(old)),
+            delete(tasks).where(_t.id.in_(old)).returning(_t.id),
+        )

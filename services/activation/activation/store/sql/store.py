@@ -1,0 +1,391 @@
+"""The transactions of the store, made of the named statements."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Executable, RowMapping, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from activation.clock import Clock, SystemClock
+from activation.domain.outcome import Reason
+from activation.domain.retry import RetryPolicy
+from activation.domain.task import Claim, Event, EventName, NewTask, State, Task, TaskId
+from activation.errors import KeyConflictError, TransitionError
+from activation.ports import (
+    Accepted,
+    Notice,
+    Page,
+    Ready,
+    Reaped,
+    Refused,
+    Result,
+    StoreStatus,
+    TaskQuery,
+)
+from activation.store.sql import queries
+from activation.store.sql.batch import encode, encode_ids
+from activation.store.sql.clock import DatabaseClock
+from activation.store.sql.engine import store_errors
+from activation.store.sql.notices import Notices, write_notice
+from activation.store.sql.results import (
+    end_event,
+    end_row,
+    event_row,
+    lost_attempt,
+    written_before,
+)
+from activation.store.sql.rows import claim_of, new_row, repeated_answers
+from activation.store.sql.statements import Statements
+
+Rows = Sequence[RowMapping]
+
+
+class SqlStore:
+    """Tasks in PostgreSQL or SQLite; implements `activation.ports.TaskStore`.
+
+    Args:
+        engine: Connections to a database with the present schema.
+        notices: Carries word of changes between processes.
+        clock: Time for leases and retries; None means the database's own, which on SQLite is the
+            machine's.
+        timeout_s: Limit of one transaction.
+        publish_lease_s: A relay's time to publish a message before others may try.
+        key_lifetime_s: How long idempotency keys are known.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        notices: Notices,
+        *,
+        clock: Clock | None,
+        timeout_s: float,
+        publish_lease_s: float,
+        key_lifetime_s: float,
+    ) -> None:
+        self._engine = engine
+        self._notices = notices
+        self._clock = clock or _own_clock(engine)
+        self._timeout_s = timeout_s
+        self._publish_lease_s = publish_lease_s
+        self._key_lifetime_s = key_lifetime_s
+        self._do = Statements(engine.dialect.name)
+
+    def now(self) -> datetime:
+        """Return the time that leases and retries are measured by."""
+        return self._clock.now()
+
+    async def accept(self, tasks: Sequence[NewTask]) -> Sequence[Accepted | KeyConflictError]:
+        """Store new tasks; see `TaskStore.accept`."""
+        seen: set[str] = set()
+        rows = []
+        for n, task in enumerate(tasks):
+            rows.append(new_row(n, task, first=task.equipment not in seen))
+            seen.add(task.equipment)
+        given = encode(rows)
+        async with self._write() as tx:
+            await self._lock(tx, seen)
+            now = self.now()
+            if any(task.idempotency for task in tasks):
+                keys_from = now - timedelta(seconds=self._key_lifetime_s)
+                await tx.execute(self._do.forget_old_keys, {"batch": given, "keys_from": keys_from})
+            inserted = await _rows(
+                tx,
+                self._do.insert_tasks,
+                {"batch": given, "now": now, "publish_at": self._in(self._publish_lease_s, now)},
+            )
+            ready = {row["id"] for row in inserted if row["head"]}
+            new = {row["id"] for row in inserted}
+            await self._record(tx, now, [event_row(id_, EventName.ACCEPTED, 0) for id_ in new])
+            if len(new) == len(tasks):
+                return [Accepted(task.id, ready=task.id in ready) for task in tasks]
+            ready |= await self._promote(tx, seen, now)
+            found = await _rows(tx, self._do.find_repeated, {"batch": given})
+        repeated = repeated_answers(tasks, found)
+        return [
+            Accepted(task.id, ready=task.id in ready) if task.id in new else repeated[n]
+            for n, task in enumerate(tasks)
+        ]
+
+    async def take_ready(self, limit: int) -> Sequence[Ready]:
+        """Take tasks out of the outbox; see `TaskStore.take_ready`."""
+        async with self._write() as tx:
+            now = self.now()
+            taken = await _rows(
+                tx,
+                self._do.take_ready,
+                {
+                    "now": now,
+                    "limit": limit,
+                    "leased_until": self._in(self._publish_lease_s, now),
+                },
+            )
+        return [Ready(TaskId(row["id"]), row["traceparent"], row["attempt"]) for row in taken]
+
+    async def mark_published(self, published: Iterable[Ready]) -> None:
+        """Settle the outbox; see `TaskStore.mark_published`."""
+        rows = [{"id": one.task_id.hex, "attempt": one.attempt} for one in published]
+        async with self._write() as tx:
+            await tx.execute(self._do.mark_published, {"batch": encode(rows), "now": self.now()})
+
+    async def offer_again(self, published_before_s: float, limit: int) -> int:
+        """Owe lost messages again; see `TaskStore.offer_again`."""
+        async with self._write() as tx:
+            now = self.now()
+            offered = await _rows(
+                tx,
+                self._do.offer_again,
+                {
+                    "now": now,
+                    "limit": limit,
+                    "published_before": self._in(-published_before_s, now),
+                },
+            )
+        return len(offered)
+
+    async def claim(
+        self, task_ids: Sequence[TaskId], worker: str, lease_s: float
+    ) -> Sequence[Claim | Refused]:
+        """Begin attempts; see `TaskStore.claim`."""
+        async with self._write() as tx:
+            now = self.now()
+            won = await _rows(
+                tx,
+                self._do.claim,
+                {
+                    "batch": encode_ids(task_ids),
+                    "now": now,
+                    "worker_id": worker,
+                    "leased_until": self._in(lease_s, now),
+                },
+            )
+            claims: dict[TaskId, Claim | Refused] = {
+                row["id"]: claim_of(row, max(0.0, (now - row["runnable_at"]).total_seconds()))
+                for row in won
+            }
+            await self._record(
+                tx,
+                now,
+                [
+                    event_row(row["id"], EventName.STARTED, row["attempt"], worker=worker)
+                    for row in won
+                ],
+            )
+            missed = [task_id for task_id in task_ids if task_id not in claims]
+            if missed:
+                found = await _rows(tx, self._do.find_by_id, {"batch": encode_ids(missed)})
+                for row in found:
+                    claims[row["id"]] = Refused(row["id"], State(row["state"]), row["worker"])
+        return [claims.get(task_id, Refused(task_id, None)) for task_id in task_ids]
+
+    async def renew(self, claims: Sequence[Claim], lease_s: float) -> frozenset[TaskId]:
+        """Renew leases; see `TaskStore.renew`."""
+        held = [{"id": claim.task_id.hex, "attempt": claim.attempt} for claim in claims]
+        async with self._write() as tx:
+            now = self.now()
+            valid = await _rows(
+                tx,
+                self._do.renew,
+                {"batch": encode(held), "leased_until": self._in(lease_s, now)},
+            )
+        return frozenset(claim.task_id for claim in claims) - {row["id"] for row in valid}
+
+    async def finish(self, results: Sequence[Result]) -> Sequence[State | None]:
+        """Write the ends of attempts; see `TaskStore.finish`."""
+        async with self._write() as tx:
+            states = await self._end(tx, results, self._do.finish)
+            missed = [one.claim.task_id for one in results if one.claim.task_id not in states]
+            if missed:
+                found = await _rows(tx, self._do.find_by_id, {"batch": encode_ids(missed)})
+                states |= written_before(results, found)
+        return [states.get(result.claim.task_id) for result in results]
+
+    async def reap(self, max_attempts: int, limit: int) -> Sequence[Reaped]:
+        """Take back tasks of lost workers; see `TaskStore.reap`."""
+        policy = RetryPolicy(max_attempts=max_attempts, base_s=0.0)
+        async with self._write() as tx:
+            expired = await _rows(tx, self._do.find_expired, {"now": self.now(), "limit": limit})
+            if not expired:
+                return []
+            lost = {row["id"]: lost_attempt(row, policy) for row in expired}
+            states = await self._end(tx, list(lost.values()), self._do.reap)
+        return [
+            Reaped(row["id"], row["equipment"], row["worker"], row["attempt"], states[row["id"]])
+            for row in expired
+            if row["id"] in states
+        ]
+
+    async def cancel(self, task_id: TaskId) -> Task | None:
+        """Cancel a task; see `TaskStore.cancel`."""
+        async with self._write() as tx:
+            task = await self._lock_task(tx, task_id)
+            if task is None or task.state is State.CANCELLED:
+                return task
+            if task.state in {State.SUCCEEDED, State.FAILED}:
+                raise TransitionError(f"the task has {task.state} and cannot be cancelled any more")
+            now, given = self.now(), {"task_id": task_id, "why": "Cancelled while it waited"}
+            ended = await _rows(tx, self._do.cancel_queued, {**given, "now": now})
+            asked = [] if ended else await _rows(tx, self._do.request_cancel, given)
+            name = EventName.CANCELLED if ended else EventName.CANCEL_REQUESTED
+            if ended or asked:
+                event = event_row(task_id, name, task.attempt, reason=Reason.CANCELLED)
+                await self._record(tx, now, [event])
+            if ended:
+                ready = await self._promote(tx, [task.equipment], now)
+                await self._tell(tx, ready=bool(ready), ended=[task_id])
+            return await queries.get(tx, task_id)
+
+    async def replay(self, task_id: TaskId) -> Task | None:
+        """Queue a failed task again; see `TaskStore.replay`."""
+        async with self._write() as tx:
+            task = await self._lock_task(tx, task_id)
+            if task is None:
+                return None
+            now = self.now()
+            if not await _rows(tx, self._do.replay, {"task_id": task_id}):
+                raise TransitionError(
+                    f"the task is {task.state}; only failed tasks are tried again"
+                )
+            await self._record(tx, now, [event_row(task_id, EventName.REPLAYED, task.attempt)])
+            await self._promote(tx, [task.equipment], now)
+            await self._tell(tx, ready=True, ended=[])
+            return await queries.get(tx, task_id)
+
+    async def get(self, task_id: TaskId) -> Task | None:
+        """Return a task; None if there is no such task."""
+        async with self._read() as connection:
+            return await queries.get(connection, task_id)
+
+    async def history(self, task_id: TaskId) -> Sequence[Event]:
+        """Return what happened to a task, oldest first."""
+        async with self._read() as connection:
+            return await queries.history(connection, task_id)
+
+    async def search(self, query: TaskQuery) -> Page:
+        """List tasks, newest first."""
+        async with self._read() as connection:
+            return await queries.search(connection, query)
+
+    async def status(self) -> StoreStatus:
+        """Count what is in the store."""
+        async with self._read() as connection:
+            return await queries.status(connection, self.now())
+
+    async def backlog(self) -> int:
+        """Count the queued tasks."""
+        async with self._read() as connection:
+            return await queries.backlog(connection)
+
+    async def purge(self, ended_before_s: float, limit: int) -> int:
+        """Delete old tasks; see `TaskStore.purge`."""
+        given = {"ended_before": self._in(-ended_before_s, self.now()), "limit": limit}
+        async with self._write() as tx:
+            await tx.execute(self._do.purge_events, given)
+            return len(await _rows(tx, self._do.purge_tasks, given))
+
+    def watch(self) -> AsyncIterator[Notice]:
+        """Yield a notice whenever tasks may have become ready or ended."""
+        return self._notices.watch()
+
+    async def ping(self) -> None:
+        """Ask the store for a sign of life."""
+        async with self._read() as connection:
+            await connection.execute(select(1))
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        async with asyncio.timeout(self._timeout_s):
+            await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction, the only place that commits; any exception rolls it back."""
+        with store_errors():
+            async with asyncio.timeout(self._timeout_s), self._engine.begin() as tx:
+                await self._read_clock(tx)
+                yield tx
+
+    @asynccontextmanager
+    async def _read(self) -> AsyncIterator[AsyncConnection]:
+        with store_errors():
+            async with asyncio.timeout(self._timeout_s), self._engine.connect() as connection:
+                yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def _read_clock(self, tx: AsyncConnection) -> None:
+        clock = self._clock
+        if isinstance(clock, DatabaseClock) and clock.stale:
+            clock.set((await tx.execute(select(func.clock_timestamp()))).scalar_one())
+
+    def _in(self, seconds: float, now: datetime) -> datetime:
+        return now + timedelta(seconds=seconds)
+
+    async def _lock(self, tx: AsyncConnection, devices: Iterable[str]) -> None:
+        if self._do.lock_devices is not None:
+            await tx.execute(self._do.lock_devices, {"batch": _encode_devices(devices)})
+
+    async def _lock_task(self, tx: AsyncConnection, task_id: TaskId) -> Task | None:
+        """Read a task while nobody else can move its device's line."""
+        task = await queries.get(tx, task_id)
+        if task is None:
+            return None
+        await self._lock(tx, [task.equipment])
+        return await queries.get(tx, task_id)
+
+    async def _promote(
+        self, tx: AsyncConnection, devices: Iterable[str], now: datetime
+    ) -> set[TaskId]:
+        given = {"batch": _encode_devices(devices), "now": now}
+        return {row["id"] for row in await _rows(tx, self._do.promote, given)}
+
+    async def _record(
+        self, tx: AsyncConnection, now: datetime, batch: list[dict[str, Any]]
+    ) -> None:
+        if batch:
+            await tx.execute(self._do.record_events, {"batch": encode(batch), "now": now})
+
+    async def _tell(self, tx: AsyncConnection, *, ready: bool, ended: Iterable[TaskId]) -> None:
+        if tx.dialect.name == "postgresql":
+            await tx.execute(self._do.notify, {"notice": write_notice(ready=ready, ended=ended)})
+
+    async def _end(
+        self,
+        tx: AsyncConnection,
+        results: Sequence[Result],
+        statement: Executable,
+    ) -> dict[TaskId, State]:
+        """Write ends, their events, and whose turn is next; returns the states written."""
+        devices = {result.claim.equipment for result in results}
+        await self._lock(tx, devices)
+        now = self.now()
+        rows = encode(end_row(result, now) for result in results)
+        ended = await _rows(tx, statement, {"batch": rows, "now": now})
+        states = {TaskId(row["id"]): State(row["state"]) for row in ended}
+        written = [result for result in results if result.claim.task_id in states]
+        await self._record(
+            tx,
+            now,
+            [end_event(one, states[one.claim.task_id], now) for one in written],
+        )
+        promoted = await self._promote(tx, devices, now)
+        if states:
+            over = [task_id for task_id, state in states.items() if state is not State.QUEUED]
+            soon = bool(promoted) or len(over) < len(states)
+            await self._tell(tx, ready=soon, ended=over)
+        return states
+
+
+async def _rows(
+    connection: AsyncConnection, statement: Executable, given: Mapping[str, Any]
+) -> Rows:
+    return (await connection.execute(statement, given)).mappings().all()
+
+
+def _encode_devices(devices: Iterable[str]) -> str:
+    return encode({"equipment": device} for device in devices)
+
+
+def _own_clock(engine: AsyncEngine) -> Clock:
+    return DatabaseClock() if engine.dialect.name == "postgresql" else SystemClock()

@@ -1,0 +1,1 @@
+"""How the services make themselves seen: logs, metrics and traces, without secrets."""

@@ -1,0 +1,96 @@
+"""Logs: an event is a name with fields. JSON in a pod, readable on a terminal.
+
+Levels are for the reader on call: error = someone must act, warning = we coped, info = a task's
+milestones.
+"""
+
+import logging
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any, Final, Literal
+
+import orjson
+import structlog
+
+from activation.telemetry.masking import MASK, Masker
+
+Logger = structlog.typing.FilteringBoundLogger
+
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+_OWN_FIELDS: Final = frozenset({"event", "level", "timestamp", "service", "idempotency_key"})
+
+
+def configure_logging(
+    service: str,
+    *,
+    level: str = "info",
+    style: Literal["auto", "json", "console"] = "auto",
+    secret_words: Iterable[str] = (),
+) -> None:
+    """Send the logs of this process, and of its libraries, to standard output.
+
+    Args:
+        service: The name that stands on each line.
+        level: The least important level that is shown.
+        style: `auto` is readable on a terminal and JSON elsewhere.
+        secret_words: Fields with such a word in their name are masked: a net under the types.
+    """
+    readable = style == "console" or (style == "auto" and sys.stdout.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _name_service(service),
+        _mask_fields(Masker(secret_words)),
+    ]
+    if readable:
+        ending: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer()]
+    else:
+        ending = [structlog.processors.dict_tracebacks, _render_json]
+    structlog.configure(
+        processors=[*shared, *ending],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(_LEVELS[level], logging.WARNING), force=True)
+
+
+def get_logger() -> Logger:
+    """Return a logger; fields may be bound to it."""
+    logger: Logger = structlog.get_logger()
+    return logger
+
+
+def _name_service(service: str) -> structlog.typing.Processor:
+    def name(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        event["service"] = service
+        return event
+
+    return name
+
+
+def _mask_fields(masker: Masker) -> structlog.typing.Processor:
+    def mask(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        for field in event.keys() - _OWN_FIELDS:
+            if masker.is_secret(field):
+                event[field] = MASK
+        return event
+
+    return mask
+
+
+def _render_json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    return orjson.dumps(event, default=str).decode()

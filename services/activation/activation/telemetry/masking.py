@@ -1,0 +1,59 @@
+"""Secrets leave the store for the handler alone; everywhere else they are masked here."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+MASK: Final = "***"
+
+_SHORTEST_SCRUBBED: Final = 3  # replacing single letters would only garble a message
+
+
+class Masker:
+    """Masks the values of parameters whose name holds one of the secret words."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = tuple(word.lower() for word in words)
+
+    def is_secret(self, name: str) -> bool:
+        """Tell whether a parameter of this name is a secret."""
+        lowered = name.lower()
+        return any(word in lowered for word in self._words)
+
+    def mask(self, value: Any) -> Any:
+        """Return a copy of a JSON value in which every secret is masked, at any depth."""
+        if isinstance(value, dict):
+            return {
+                name: MASK if self.is_secret(name) else self.mask(inner)
+                for name, inner in value.items()
+            }
+        if isinstance(value, list):
+            return [self.mask(inner) for inner in value]
+        return value
+
+    def mask_json(self, text: str) -> Any:
+        """Read a JSON text and mask it."""
+        return self.mask(json.loads(text))
+
+    def scrub(self, message: str, parameters: str) -> str:
+        """Remove the secrets of a task's parameters from a text, say a handler's error.
+
+        Args:
+            message: The text of somebody who has seen the parameters.
+            parameters: A JSON object as text.
+        """
+        for secret in sorted(self._secrets(json.loads(parameters)), key=len, reverse=True):
+            message = message.replace(secret, MASK)
+        return message
+
+    def _secrets(self, value: Any, *, under_secret: bool = False) -> Iterator[str]:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                yield from self._secrets(inner, under_secret=under_secret or self.is_secret(name))
+        elif isinstance(value, list):
+            for inner in value:
+                yield from self._secrets(inner, under_secret=under_secret)
+        elif under_secret and value is not None and not isinstance(value, bool):
+            text = str(value)
+            if len(text) >= _SHORTEST_SCRUBBED:
+                yield text
