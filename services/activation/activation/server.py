@@ -3,11 +3,11 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
-from uvicorn._types import ASGIApplication
 
 from activation.errors import StartError
 
@@ -16,7 +16,7 @@ class HttpServer(uvicorn.Server):
     """uvicorn, but the service owns the signals and a busy port is a clear error."""
 
     def __init__(
-        self, app: ASGIApplication, *, host: str, port: int, shutdown_s: float = 10.0
+        self, app: Callable[..., Any], *, host: str, port: int, shutdown_s: float = 10.0
     ) -> None:
         super().__init__(
             uvicorn.Config(

@@ -165,15 +165,14 @@ class MemoryStore:
         return states
 
     def _finish(self, result: Result) -> State | None:
-        claim = result.claim
-        record = self._records.get(claim.task_id)
+        record = self._records.get(result.claim.task_id)
         if record is None:
             return None
-        if record.is_held_by(claim):
+        if record.is_held_by(result.claim):
             record.end_attempt(self.now(), result.outcome, result.verdict)
-            record.reported = claim.attempt
-            self._advance(claim.equipment)
-        elif not record.task.attempt == record.reported == claim.attempt:
+            record.reported = result.claim.attempt
+            self._advance(record.task.equipment)
+        elif not record.has_taken(result):
             return None
         return record.task.state
 

@@ -17,6 +17,7 @@ from activation.domain.task import (
     Task,
 )
 from activation.errors import TransitionError
+from activation.ports import Result
 
 WORKER_LOST = Outcome(Reason.WORKER_LOST, "The worker was lost before it could report")
 CANCELLED = Outcome(Reason.CANCELLED, "Cancelled while it waited")
@@ -76,6 +77,12 @@ class Record:
         """Tell whether the claim's attempt is the one that runs."""
         return self.task.state is State.RUNNING and self.task.attempt == claim.attempt
 
+    def has_taken(self, result: Result) -> bool:
+        """Tell whether the result was written before, or would change nothing any more."""
+        if self.task.attempt != result.claim.attempt:
+            return False
+        return self.reported == self.task.attempt or self.task.state is result.verdict.state
+
     def step_forward(self, now: datetime) -> None:
         """Become the first in line: its message is owed from now on."""
         self.task = replace(self.task, first_in_line=True)
@@ -127,10 +134,9 @@ class Record:
         self, now: datetime, state: State, outcome: Outcome, *, dead_letter: bool = False
     ) -> None:
         """Go to an end and leave the line."""
-        task = self.task
         name = EventName(state.value)  # the three ends are called like their states
         self._step(
-            Event(now, name, task.attempt, task.worker, outcome.reason, outcome.message),
+            Event(now, name, self.task.attempt, reason=outcome.reason, message=outcome.message),
             state,
             first_in_line=False,
             not_before=None,
@@ -165,13 +171,17 @@ class Record:
         )
 
     def _queue_again(self, now: datetime, outcome: Outcome, verdict: Verdict) -> None:
-        task = self.task
         due = now + timedelta(seconds=verdict.retry_in_s)
         name = _way_back(outcome, verdict)
         not_before = due if name is EventName.RETRY_SCHEDULED else None
         self._step(
             Event(
-                now, name, task.attempt, task.worker, outcome.reason, outcome.message, not_before
+                at=now,
+                name=name,
+                attempt=self.task.attempt,
+                reason=outcome.reason,
+                message=outcome.message,
+                not_before=not_before,
             ),
             State.QUEUED,
             not_before=not_before,

@@ -179,7 +179,12 @@ class SqlStore:
                 found = await _rows(tx, self._do.find_by_id, {"batch": encode_ids(missed)})
                 for row in found:
                     claims[row["id"]] = Refused(row["id"], State(row["state"]), row["worker"])
-        return [claims.get(task_id, Refused(task_id, None)) for task_id in task_ids]
+        # An id given twice wins once: the second message finds the task running.
+        again = {row["id"]: Refused(row["id"], State.RUNNING, worker) for row in won}
+        return [
+            claims.pop(task_id, None) or again.get(task_id) or Refused(task_id, None)
+            for task_id in task_ids
+        ]
 
     async def renew(self, claims: Sequence[Claim], lease_s: float) -> frozenset[TaskId]:
         """Renew leases; see `TaskStore.renew`."""

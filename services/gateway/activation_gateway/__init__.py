@@ -1,0 +1,1 @@
+"""The gateway: the HTTP API, the relay that publishes, and the reaper."""

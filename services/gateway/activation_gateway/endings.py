@@ -1,0 +1,62 @@
+"""Waking the requests that wait for the end of a task."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+
+from activation.domain.task import TaskId
+from activation.errors import StoreUnavailableError
+from activation.ports import TaskStore
+from activation.telemetry.logging import get_logger
+
+_PAUSE_S = 1.0
+
+log = get_logger()
+
+
+class Endings:
+    """Wakes waiters when the store says that a task ended, and the relay when one is ready."""
+
+    def __init__(self, store: TaskStore) -> None:
+        self._store = store
+        self._waiters: defaultdict[TaskId, set[asyncio.Event]] = defaultdict(set)
+        self._closed = False
+        self.ready = asyncio.Event()  # set when tasks may have become ready to publish
+
+    async def wait(self, task_id: TaskId, timeout_s: float) -> None:
+        """Return when the task may have ended, when the time is over, or at shutdown."""
+        if self._closed:
+            return
+        woken = asyncio.Event()
+        self._waiters[task_id].add(woken)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await woken.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._waiters[task_id].discard(woken)
+            if not self._waiters[task_id]:
+                del self._waiters[task_id]
+
+    def close(self) -> None:
+        """Let all waiters go: the service is about to stop."""
+        self._closed = True
+        self._wake(list(self._waiters))
+
+    async def run(self) -> None:
+        """Listen to the store until cancelled."""
+        while True:
+            try:
+                async for notice in self._store.watch():
+                    if notice.ready:
+                        self.ready.set()
+                    self._wake(list(self._waiters) if notice.ended is None else notice.ended)
+            except StoreUnavailableError as error:
+                log.warning("watch_interrupted", error=str(error))
+            await asyncio.sleep(_PAUSE_S)
+
+    def _wake(self, task_ids: Iterable[TaskId]) -> None:
+        for task_id in task_ids:
+            for woken in self._waiters.get(task_id, ()):
+                woken.set()

@@ -1,0 +1,116 @@
+"""The composition root of the gateway."""
+
+import asyncio
+
+import uvloop
+from activation.broker import Broker, Queues
+from activation.domain.task import TaskId
+from activation.errors import StartError
+from activation.ports import TaskStore
+from activation.server import HttpServer, stop_on_signals
+from activation.settings import read_settings, refuse_start
+from activation.start import open_store_patiently
+from activation.telemetry.admin import Readiness, admin_app
+from activation.telemetry.logging import configure_logging, get_logger
+from activation.telemetry.masking import Masker
+from uuid_utils.compat import uuid7
+
+from activation_gateway.api.app import create_app
+from activation_gateway.endings import Endings
+from activation_gateway.intake import Intake
+from activation_gateway.observer import Observer
+from activation_gateway.reaper import Reaper
+from activation_gateway.relay import Relay
+from activation_gateway.settings import GatewaySettings
+
+log = get_logger()
+
+
+def main() -> None:
+    """Read the settings and serve until SIGTERM."""
+    settings = read_settings(GatewaySettings)
+    configure_logging(
+        "gateway",
+        level=settings.log_level,
+        style=settings.log_format,
+        secret_words=settings.secret_words,
+    )
+    try:
+        uvloop.run(_serve(settings))
+    except* StartError as errors:
+        refuse_start(errors.exceptions[0])
+
+
+async def _serve(settings: GatewaySettings) -> None:
+    stop = stop_on_signals()
+    store = await open_store_patiently(settings, stop)
+    if store is None:
+        return
+    try:
+        await _work(settings, stop, store)
+    finally:
+        await store.close()
+    log.info("stopped")
+
+
+async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore) -> None:
+    queues = Queues(settings.task_queue, settings.dead_queue)
+    broker = Broker(
+        settings.amqp_url.get_secret_value(),
+        name=f"gateway {settings.instance}",
+        queues=queues,
+        timeout_s=settings.broker_timeout_s,
+    )
+    relay = Relay(
+        store,
+        broker,
+        queues,
+        sweep_every_s=settings.sweep_every_s,
+        publish_at_once=settings.publish_at_once,
+        lost_message_after_s=settings.lost_message_after_s,
+    )
+    intake = Intake(
+        store,
+        relay.offer,
+        patience_s=settings.accept_patience_s,
+        max_backlog=settings.max_backlog,
+    )
+    endings = Endings(store, on_ready=relay.wake)
+    reaper = Reaper(
+        store,
+        max_attempts=settings.max_attempts,
+        every_s=settings.reap_every_s,
+        retention_s=settings.retention_s,
+    )
+    observer = Observer(store, relay)
+    readiness = Readiness({"store": store.ping})
+    app = create_app(
+        store=store,
+        intake=intake,
+        endings=endings,
+        readiness=readiness,
+        masker=Masker(settings.secret_words),
+        policy_max_attempts=settings.max_attempts,
+        queue_status=relay.queue_status,
+        new_id=lambda: TaskId(uuid7()),
+    )
+    api = HttpServer(app, host=settings.host, port=settings.port, shutdown_s=settings.shutdown_s)
+    admin = HttpServer(admin_app(readiness), host=settings.host, port=settings.admin_port)
+    answered, done = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        background = [
+            group.create_task(work.run(), name=type(work).__name__)
+            for work in (intake, relay, endings, reaper, observer)
+        ]
+        serving = group.create_task(api.serve_until(answered), name="api")
+        group.create_task(admin.serve_until(done), name="admin")
+        await stop.wait()
+        log.info("draining")
+        readiness.draining = True
+        await asyncio.sleep(settings.drain_delay_s)
+        endings.close()
+        answered.set()
+        await serving
+        done.set()
+        for task in background:
+            task.cancel()

@@ -1,0 +1,74 @@
+"""The reaper: takes back the tasks of lost workers, and deletes what is older than its retention.
+
+Every gateway runs one; they do not get in each other's way.
+"""
+
+import asyncio
+
+from activation.domain.task import State
+from activation.errors import StoreUnavailableError
+from activation.ports import TaskStore
+from activation.telemetry.logging import get_logger
+from activation_gateway import metrics
+
+_AT_ONCE = 500
+_PURGE_EVERY_S = 60.0
+
+log = get_logger()
+
+
+class Reaper:
+    """Takes back and tidies up.
+
+    Args:
+        store: Where the tasks live.
+        max_attempts: A task that lost so many attempts is a dead letter.
+        every_s: Pause between two looks at the leases.
+        retention_s: How long ended tasks are kept.
+    """
+
+    def __init__(
+        self, store: TaskStore, *, max_attempts: int, every_s: float, retention_s: float
+    ) -> None:
+        self._store = store
+        self._max_attempts = max_attempts
+        self._every_s = every_s
+        self._retention_s = retention_s
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reap(), name="reaper leases")
+            group.create_task(self._purge(), name="reaper retention")
+
+    async def _reap(self) -> None:
+        while True:
+            await asyncio.sleep(self._every_s)
+            try:
+                reaped = await self._store.reap(self._max_attempts, _AT_ONCE)
+            except StoreUnavailableError as error:
+                log.warning("leases_unreadable", error=str(error))
+                continue
+            for lost in reaped:
+                metrics.LEASES_REAPED.inc()
+                if lost.state is State.FAILED:
+                    metrics.DEAD_LETTERS.inc()
+                log.warning(
+                    "lease_reaped",
+                    task_id=str(lost.task_id),
+                    equipment=lost.equipment,
+                    attempt=lost.attempt,
+                    worker=lost.worker,
+                    state=lost.state,
+                )
+
+    async def _purge(self) -> None:
+        while True:
+            await asyncio.sleep(_PURGE_EVERY_S)
+            try:
+                purged = await self._store.purge(self._retention_s, _AT_ONCE)
+            except StoreUnavailableError as error:
+                log.warning("purge_failed", error=str(error))
+                continue
+            if purged:
+                log.info("tasks_purged", tasks=purged)

@@ -1,0 +1,32 @@
+"""What the gateway can be told."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from activation.settings import (
+    BrokerSettings,
+    Port,
+    RetrySettings,
+    Seconds,
+    ServiceSettings,
+    StoreSettings,
+)
+
+
+class GatewaySettings(ServiceSettings, StoreSettings, BrokerSettings, RetrySettings):
+    """Read once, in `main()`."""
+
+    port: Port = 8000
+    admin_port: Port = 9000  # /metrics, /healthz, /readyz
+    shutdown_s: Seconds = 10.0  # for requests under way after SIGTERM
+
+    accept_patience_s: Annotated[float, Field(ge=0)] = 4.0  # a store's restart goes unnoticed
+    max_backlog: Annotated[int, Field(ge=0)] = 100_000  # queued tasks before 429; 0: no limit
+
+    sweep_every_s: Seconds = 0.5  # how late a retry may start, at most
+    publish_at_once: Annotated[int, Field(ge=1, le=10_000)] = 500  # confirms awaited together
+    lost_message_after_s: Seconds = 60.0  # queue empty, task still not claimed: publish again
+
+    reap_every_s: Seconds = 2.0
+    retention_s: Seconds = 30 * 86_400.0  # ended tasks are deleted after this; dead letters stay

@@ -1,0 +1,1 @@
+"""The worker: consumes tasks, calls the handler, stores the results."""

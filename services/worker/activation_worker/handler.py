@@ -1,0 +1,159 @@
+"""Calling the handler: one attempt, one answer, read with suspicion."""
+
+import asyncio
+import email.utils
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+import httpx
+import orjson
+from httpx_aiohttp import AiohttpTransport
+
+from activation.domain.outcome import Outcome, Reason, reason_for_status
+from activation.domain.task import Claim
+from activation.telemetry.masking import Masker
+
+_LARGEST_ANSWER: Final = 1024 * 1024
+_LONGEST_MESSAGE: Final = 500
+# A proxy's page is no answer of the handler's, except where the status alone says "not now".
+_NEEDS_NO_BODY: Final = frozenset({Reason.OVERLOADED, Reason.UNAVAILABLE})
+
+
+class Handler(Protocol):
+    """The system that really provisions."""
+
+    async def activate(self, claim: Claim) -> Outcome:
+        """Make one attempt; every way it can end is an outcome, not an exception."""
+        ...
+
+
+class HttpHandler:
+    """The handler behind its HTTP API.
+
+    Args:
+        url: Its base URL.
+        connections: Calls at once at most.
+        connect_s: Limit for a TCP connection.
+        grace_s: Added to the task's own timeout, so that work which uses all of it succeeds.
+        masker: Removes secrets from what the handler says.
+    """
+
+    def __init__(
+        self, url: str, *, connections: int, connect_s: float, grace_s: float, masker: Masker
+    ) -> None:
+        self._grace_s = grace_s
+        self._masker = masker
+        self._url = url.rstrip("/") + "/api/v1/equipment/cpe/"
+        self._client = httpx.AsyncClient(
+            transport=AiohttpTransport(
+                limits=httpx.Limits(
+                    max_connections=connections, max_keepalive_connections=connections
+                )
+            ),
+            # The deadline of the whole call is `activate`'s; only connecting has its own.
+            timeout=httpx.Timeout(None, connect=connect_s),
+            headers={"accept": "application/json"},
+            follow_redirects=False,
+        )
+
+    async def activate(self, claim: Claim) -> Outcome:
+        """Make one attempt; see `Handler.activate`."""
+        try:
+            async with asyncio.timeout(claim.timeout_s + self._grace_s):
+                outcome = await self._call(claim)
+        except TimeoutError:
+            return Outcome(
+                Reason.NO_ANSWER,
+                f"No answer within {claim.timeout_s} s and a grace of {self._grace_s:g} s",
+            )
+        except httpx.RemoteProtocolError:
+            return Outcome(Reason.UNREADABLE, "The answer was broken off or is not HTTP")
+        except httpx.DecodingError:
+            return Outcome(Reason.UNREADABLE, "The answer is encoded wrongly")
+        except (httpx.TransportError, OSError) as error:
+            return Outcome(Reason.UNREACHABLE, f"The connection failed: {type(error).__name__}")
+        return outcome
+
+    async def close(self) -> None:
+        """Close the connections."""
+        async with asyncio.timeout(self._grace_s):
+            await self._client.aclose()
+
+    async def _call(self, claim: Claim) -> Outcome:
+        headers = {
+            "content-type": "application/json",
+            "idempotency-key": str(claim.task_id),
+            "x-attempt": str(claim.attempt),
+        }
+        if claim.traceparent:
+            headers["traceparent"] = claim.traceparent
+        request = self._client.build_request(
+            "POST",
+            self._url + claim.equipment,
+            content=f'{{"timeoutInSeconds":{claim.timeout_s},"parameters":{claim.parameters}}}',
+            headers=headers,
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            body = await _read(response)
+        finally:
+            await response.aclose()
+        return self._outcome(response, body, claim)
+
+    def _outcome(self, response: httpx.Response, body: bytes | None, claim: Claim) -> Outcome:
+        status = response.status_code
+        reason = reason_for_status(status)
+        answer = _parse(body)
+        if body is None:
+            return Outcome(Reason.UNREADABLE, f"The answer {status} is larger than 1 MiB")
+        if answer is None and reason not in _NEEDS_NO_BODY:
+            return Outcome(Reason.UNREADABLE, f"The answer {status} is no JSON object")
+        said = answer.get("message") if answer else None
+        message = self._clean(said, claim) if isinstance(said, str) else _phrase(status)
+        return Outcome(reason, message, retry_after_s=_retry_after_s(response.headers))
+
+    def _clean(self, message: str, claim: Claim) -> str:
+        text = self._masker.scrub(message, claim.parameters)
+        return "".join(c if c.isprintable() else " " for c in text)[:_LONGEST_MESSAGE]
+
+
+async def _read(response: httpx.Response) -> bytes | None:
+    """Read a body; None if it is too large."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > _LARGEST_ANSWER:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _parse(body: bytes | None) -> dict[str, Any] | None:
+    try:
+        answer = orjson.loads(body or b"")
+    except orjson.JSONDecodeError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"Status {status}"
+
+
+def _retry_after_s(headers: httpx.Headers) -> float | None:
+    """Read `Retry-After`, seconds or a date (RFC 9110 section 10.2.3); None if unreadable."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    if value.strip().isascii() and value.strip().isdigit():
+        return float(value)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment - datetime.now(moment.tzinfo or UTC)).total_seconds())

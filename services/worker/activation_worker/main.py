@@ -1,0 +1,82 @@
+"""The composition root of the worker."""
+
+import asyncio
+
+import uvloop
+
+from activation.broker import Broker, Queues
+from activation.errors import StartError
+from activation.ports import TaskStore
+from activation.server import HttpServer, stop_on_signals
+from activation.settings import read_settings, refuse_start
+from activation.start import open_store_patiently
+from activation.telemetry.admin import Readiness, admin_app
+from activation.telemetry.logging import configure_logging, get_logger
+from activation.telemetry.masking import Masker
+from activation_worker.handler import HttpHandler
+from activation_worker.settings import WorkerSettings
+from activation_worker.worker import Worker
+
+log = get_logger()
+
+
+def main() -> None:
+    """Read the settings and work until SIGTERM."""
+    settings = read_settings(WorkerSettings)
+    configure_logging(
+        "worker",
+        level=settings.log_level,
+        style=settings.log_format,
+        secret_words=settings.secret_words,
+    )
+    try:
+        uvloop.run(_serve(settings))
+    except* StartError as errors:
+        refuse_start(errors.exceptions[0])
+
+
+async def _serve(settings: WorkerSettings) -> None:
+    stop = stop_on_signals()
+    store = await open_store_patiently(settings, stop)
+    if store is None:
+        return
+    handler = HttpHandler(
+        str(settings.handler_url),
+        connections=settings.concurrency,
+        connect_s=settings.connect_s,
+        grace_s=settings.grace_s,
+        masker=Masker(settings.secret_words),
+    )
+    try:
+        await _work(settings, stop, store, handler)
+    finally:
+        await handler.close()
+        await store.close()
+    log.info("stopped")
+
+
+async def _work(
+    settings: WorkerSettings, stop: asyncio.Event, store: TaskStore, handler: HttpHandler
+) -> None:
+    broker = Broker(
+        settings.amqp_url.get_secret_value(),
+        name=f"worker {settings.instance}",
+        queues=Queues(settings.task_queue, settings.dead_queue),
+        timeout_s=settings.broker_timeout_s,
+    )
+    worker = Worker(
+        store,
+        broker,
+        handler,
+        policy=settings.retry_policy(),
+        name=settings.instance,
+        concurrency=settings.concurrency,
+        lease_s=settings.lease_s,
+    )
+    readiness = Readiness({"broker": worker.check, "store": store.ping})
+    admin = HttpServer(admin_app(readiness), host=settings.host, port=settings.admin_port)
+    drained = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(admin.serve_until(drained), name="admin")
+        await worker.run(stop, drain_s=settings.drain_s)
+        drained.set()

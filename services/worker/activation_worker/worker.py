@@ -1,0 +1,245 @@
+"""The worker: from a delivery to a stored result.
+
+``delivery -> claim -> call -> result -> ack``. Claims and results of many tasks share commits. The
+broker's callback only hands a delivery over; everything else runs in tasks of the worker's own,
+because a call must outlive the connection that asked for it.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from activation.broker import Broker, Delivery, Session, UnreadableMessageError, read_message
+from activation.domain.retry import RetryPolicy
+from activation.domain.task import Claim, State, TaskId
+from activation.errors import BrokerUnavailableError, StoreUnavailableError
+from activation.group_commit import GroupCommit
+from activation.ports import Refused, Result, TaskStore
+from activation.telemetry.logging import Logger, get_logger
+from activation_worker import metrics
+from activation_worker.handler import Handler
+from activation_worker.run import LeaseLostError, Run
+
+_LARGEST_GROUP = 500
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
+_GOODBYE_S = 5.0  # to store what is handed back
+
+log = get_logger()
+
+Answer = TypeVar("Answer")
+
+
+class Worker:
+    """Carries out tasks.
+
+    Args:
+        store: Grants claims and takes results.
+        broker: Delivers messages.
+        handler: Does the work.
+        policy: What becomes of a task after an attempt.
+        name: Who holds the leases.
+        concurrency: Attempts at once, and the prefetch.
+        lease_s: How long a claim lasts without a sign of life; renewed at a third of it.
+        draw: Random numbers in [0, 1) for the jitter of retries.
+    """
+
+    def __init__(
+        self,
+        store: TaskStore,
+        broker: Broker,
+        handler: Handler,
+        *,
+        policy: RetryPolicy,
+        name: str,
+        concurrency: int,
+        lease_s: float,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._handler = handler
+        self._policy = policy
+        self._name = name
+        self._concurrency = concurrency
+        self._lease_s = lease_s
+        self._draw = draw
+        self._arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._running: dict[TaskId, Run] = {}
+        self._claims = GroupCommit(self._commit_claims, largest=_LARGEST_GROUP)
+        self._results = GroupCommit(self._commit_results, largest=_LARGEST_GROUP)
+        self._stopping = asyncio.Event()
+        self._carrying: set[asyncio.Task[None]] = set()
+        self.consuming = False
+        metrics.CAPACITY.set(concurrency)
+
+    async def check(self) -> None:
+        """Raise `BrokerUnavailableError` unless deliveries can arrive."""
+        if not self.consuming:
+            raise BrokerUnavailableError("no consumer at RabbitMQ")
+
+    async def run(self, stop: asyncio.Event, *, drain_s: float) -> None:
+        """Work until `stop` is set, then finish what is running and return.
+
+        Args:
+            stop: Set by SIGTERM.
+            drain_s: How long running calls may take to end; then they are handed back.
+        """
+        async with asyncio.TaskGroup() as services, asyncio.TaskGroup() as carriers:
+            background = [
+                services.create_task(self._claims.run(), name="claims"),
+                services.create_task(self._results.run(), name="results"),
+                services.create_task(self._renew_leases(), name="leases"),
+            ]
+            dispatching = carriers.create_task(self._dispatch(carriers), name="dispatch")
+            consuming = carriers.create_task(self._broker.keep(self._consume), name="consuming")
+            await stop.wait()
+            self._stopping.set()
+            await self._drain(dispatching, drain_s)
+            consuming.cancel()
+            for task in background:
+                task.cancel()
+
+    async def _consume(self, session: Session) -> None:
+        """Receive deliveries until the session is lost, or all work is drained."""
+        try:
+            await session.consume(self._concurrency, self._arrived.put_nowait)
+            self.consuming = True
+            await self._stopping.wait()
+            self.consuming = False
+            await session.stop_consuming()
+            await asyncio.Event().wait()  # keep the channel: what is running must be acknowledged
+        finally:
+            self.consuming = False
+
+    async def _dispatch(self, carriers: asyncio.TaskGroup) -> None:
+        while True:
+            delivery = await self._arrived.get()
+            carrying = carriers.create_task(self._carry_out(delivery))
+            self._carrying.add(carrying)
+            carrying.add_done_callback(self._carrying.discard)
+
+    async def _carry_out(self, delivery: Delivery) -> None:
+        """Take one delivery to its settlement."""
+        try:
+            task_id = read_message(delivery.body)
+        except UnreadableMessageError as error:
+            metrics.UNREADABLE.inc()
+            log.error("message_unreadable", error=str(error))  # noqa: TRY400  # a stack says no more
+            await delivery.dead_letter()
+            return
+        if self._stopping.is_set():
+            await delivery.requeue()
+            return
+        run = self._running.get(task_id)
+        if run is not None:
+            metrics.ABSORBED.labels("running_here").inc()
+            run.deliveries.append(delivery)
+            return
+        claim = await self._until_store_answers(lambda: self._claims.submit(task_id))
+        if isinstance(claim, Refused):
+            self._absorb(claim)
+            await delivery.ack()
+            return
+        await self._attempt(Run(claim, [delivery]))
+
+    async def _attempt(self, run: Run) -> None:
+        claim = run.claim
+        bound = log.bind(
+            task_id=str(claim.task_id), equipment=claim.equipment, attempt=claim.attempt
+        )
+        bound.info("attempt_started", waited_s=round(claim.waited_s, 3))
+        metrics.CLAIMED.inc()
+        metrics.QUEUE_WAIT.observe(claim.waited_s)
+        self._running[claim.task_id] = run
+        try:
+            if self._stopping.is_set():
+                run.hand_back()
+            outcome = await run.call(self._handler)
+            verdict = self._policy.judge(outcome, counted=claim.counted, draw=self._draw())
+            result = Result(claim, outcome, verdict)
+            state = await self._until_store_answers(lambda: self._results.submit(result))
+            self._report(bound, result, state)
+        except LeaseLostError:
+            metrics.LEASES_LOST.inc()
+            bound.warning("lease_lost")
+        finally:
+            del self._running[claim.task_id]
+        for delivery in run.deliveries:
+            await delivery.ack()
+
+    def _absorb(self, refused: Refused) -> None:
+        why = refused.state.value if refused.state is not None else "unknown"
+        metrics.ABSORBED.labels(why).inc()
+        log.info("delivery_absorbed", task_id=str(refused.task_id), state=why)
+
+    def _report(self, bound: Logger, result: Result, state: State | None) -> None:
+        """Log and count how an attempt ended."""
+        reason, verdict = result.outcome.reason, result.verdict
+        metrics.ATTEMPTS.labels(reason.value).inc()
+        if state is None:
+            metrics.STALE.inc()
+            bound.warning("result_stale", reason=reason)
+            return
+        if state is State.QUEUED:
+            metrics.RETRIES.labels(reason.value).inc()
+            bound.warning("attempt_failed", reason=reason, retry_in_s=round(verdict.retry_in_s, 3))
+            return
+        metrics.FINISHED.labels(state.value).inc()
+        elapsed_s = (self._store.now() - result.claim.accepted_at).total_seconds()
+        metrics.END_TO_END.observe(elapsed_s)
+        if verdict.dead_letter:
+            metrics.DEAD_LETTERS.inc()
+        tell = bound.error if verdict.dead_letter else bound.info
+        tell("task_ended", state=state, reason=reason, after_s=round(elapsed_s, 3))
+
+    async def _commit_claims(self, task_ids: Sequence[TaskId]) -> Sequence[Claim | Refused]:
+        return await self._store.claim(task_ids, self._name, self._lease_s)
+
+    async def _commit_results(self, results: Sequence[Result]) -> Sequence[State | None]:
+        return await self._store.finish(results)
+
+    async def _until_store_answers(self, write: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Repeat the write, never the call, until the store is back."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return await write()
+            except StoreUnavailableError as error:
+                log.warning("store_unavailable", error=str(error), retry_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+
+    async def _renew_leases(self) -> None:
+        """Renew what is running, at a third of the lease, so that two renewals may fail."""
+        while True:
+            await asyncio.sleep(self._lease_s / 3)
+            claims = [run.claim for run in self._running.values()]
+            if not claims:
+                continue
+            try:
+                lost = await self._store.renew(claims, self._lease_s)
+            except StoreUnavailableError as error:
+                log.warning("leases_not_renewed", leases=len(claims), error=str(error))
+                continue
+            metrics.LEASES_RENEWED.inc(len(claims) - len(lost))
+            for task_id in lost & self._running.keys():
+                self._running[task_id].lose_lease()
+
+    async def _drain(self, dispatching: asyncio.Task[None], drain_s: float) -> None:
+        """Finish what is running within the time; hand the rest back without spending attempts."""
+        metrics.DRAINING.set(1)
+        log.info("draining", running=len(self._running), limit_s=drain_s)
+        await self._wait_for_carriers(drain_s)
+        for run in self._running.values():
+            run.hand_back()
+        await self._wait_for_carriers(_GOODBYE_S)
+        dispatching.cancel()
+        for carrying in list(self._carrying):
+            carrying.cancel()
+        log.info("drained", left=len(self._running))
+
+    async def _wait_for_carriers(self, limit_s: float) -> None:
+        if self._carrying:
+            await asyncio.wait(self._carrying, timeout=limit_s)
