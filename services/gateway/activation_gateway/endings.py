@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from activation.domain.task import TaskId
 from activation.errors import StoreUnavailableError
@@ -15,13 +15,18 @@ log = get_logger()
 
 
 class Endings:
-    """Wakes waiters when the store says that a task ended, and the relay when one is ready."""
+    """Wakes waiters when the store says that a task ended, and the relay when one is ready.
 
-    def __init__(self, store: TaskStore) -> None:
+    Args:
+        store: Says what changed.
+        on_ready: Called when tasks may have become ready to publish.
+    """
+
+    def __init__(self, store: TaskStore, *, on_ready: Callable[[], None] = lambda: None) -> None:
         self._store = store
+        self._on_ready = on_ready
         self._waiters: defaultdict[TaskId, set[asyncio.Event]] = defaultdict(set)
         self._closed = False
-        self.ready = asyncio.Event()  # set when tasks may have become ready to publish
 
     async def wait(self, task_id: TaskId, timeout_s: float) -> None:
         """Return when the task may have ended, when the time is over, or at shutdown."""
@@ -50,7 +55,7 @@ class Endings:
             try:
                 async for notice in self._store.watch():
                     if notice.ready:
-                        self.ready.set()
+                        self._on_ready()
                     self._wake(list(self._waiters) if notice.ended is None else notice.ended)
             except StoreUnavailableError as error:
                 log.warning("watch_interrupted", error=str(error))

@@ -3,6 +3,8 @@
 import asyncio
 
 import uvloop
+from uuid_utils.compat import uuid7
+
 from activation.broker import Broker, Queues
 from activation.domain.task import TaskId
 from activation.errors import StartError
@@ -13,8 +15,6 @@ from activation.start import open_store_patiently
 from activation.telemetry.admin import Readiness, admin_app
 from activation.telemetry.logging import configure_logging, get_logger
 from activation.telemetry.masking import Masker
-from uuid_utils.compat import uuid7
-
 from activation_gateway.api.app import create_app
 from activation_gateway.endings import Endings
 from activation_gateway.intake import Intake

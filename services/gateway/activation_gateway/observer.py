@@ -5,7 +5,6 @@ import asyncio
 from activation.errors import StoreUnavailableError
 from activation.ports import TaskStore
 from activation.telemetry.logging import get_logger
-
 from activation_gateway import metrics
 from activation_gateway.relay import Relay
 

@@ -179,10 +179,8 @@ class SqlStore:
                 found = await _rows(tx, self._do.find_by_id, {"batch": encode_ids(missed)})
                 for row in found:
                     claims[row["id"]] = Refused(row["id"], State(row["state"]), row["worker"])
-        # An id given twice wins once: the second message finds the task running.
-        again = {row["id"]: Refused(row["id"], State.RUNNING, worker) for row in won}
         return [
-            claims.pop(task_id, None) or again.get(task_id) or Refused(task_id, None)
+            claims.pop(task_id) if task_id in claims else _gone(task_id, won, worker)
             for task_id in task_ids
         ]
 
@@ -386,6 +384,12 @@ async def _rows(
     connection: AsyncConnection, statement: Executable, given: Mapping[str, Any]
 ) -> Rows:
     return (await connection.execute(statement, given)).mappings().all()
+
+
+def _gone(task_id: TaskId, won: Rows, worker: str) -> Refused:
+    """Refuse an id that the store does not know, or that was claimed twice at once."""
+    running = any(row["id"] == task_id for row in won)
+    return Refused(task_id, State.RUNNING, worker) if running else Refused(task_id, None)
 
 
 def _encode_devices(devices: Iterable[str]) -> str:
