@@ -232,8 +232,12 @@ class TaskStore(Protocol):
         """List tasks, newest first."""
         ...
 
-    async def status(self) -> StoreStatus:
-        """Count what is in the store."""
+    async def status(self, *, ended: bool = True) -> StoreStatus:
+        """Count what is in the store.
+
+        Without `ended` only unfinished tasks are counted by state, which is cheap however many
+        have ended.
+        """
         ...
 
     async def backlog(self) -> int:

@@ -25,7 +25,7 @@ class Observer:
         while True:
             metrics.BROKER_UP.set((await self._relay.queue_status()).connected)
             try:
-                status = await self._store.status()
+                status = await self._store.status(ended=False)
             except StoreUnavailableError as error:
                 log.warning("status_unknown", error=str(error))
             else:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from activation.errors import StartError, StoreUnavailableError
 
-_SQLITE_BUSY_MS: Final = 30_000  # a laptop's disk may take its time; our own deadline is shorter
+_SHARE_OF_TIMEOUT: Final = 0.8
 _SSL_OFF: Final = frozenset({"disable", "allow", "prefer"})
 
 
@@ -106,7 +106,8 @@ def _open_sqlite(url: URL, *, timeout_s: float) -> AsyncEngine:
         pool_size=4,
         max_overflow=0,
         pool_timeout=timeout_s,
-        connect_args={"timeout": _SQLITE_BUSY_MS / 1000},
+        # SQLite gives up first: a cancelled wait would get the lock later and never let it go.
+        connect_args={"timeout": timeout_s * _SHARE_OF_TIMEOUT},
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -120,6 +121,7 @@ def _open_sqlite(url: URL, *, timeout_s: float) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:
         # Taking the write lock first: a read that turns into a write can only fail.
-        connection.exec_driver_sql("begin immediate")
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("begin immediate")
 
     return engine

@@ -110,7 +110,13 @@ tasks: Final = Table(
         sqlite_where=text("finished_at is null"),
     ),
     Index("tasks_by_equipment", "equipment", "seq"),
-    Index("tasks_by_state", "state", "seq"),
+    # No index on the state: planners would prefer it to the ids of a batch.
+    Index(
+        "dead_letters",
+        "seq",
+        postgresql_where=text("dead_letter"),
+        sqlite_where=text("dead_letter"),
+    ),
     Index(
         "outbox",
         "publish_at",

@@ -217,7 +217,8 @@ class Statements:
         """Owe a message again for up to `limit` tasks published before `published_before`."""
         lost = (
             select(_t.seq)
-            .where(_t.state == _QUEUED, _t.head, _t.publish_at.is_(None))
+            .where(_t.finished_at.is_(None), _t.state == _QUEUED, _t.head)
+            .where(_t.publish_at.is_(None))
             .where(_t.published_at <= bindparam("published_before", type_=Utc))
             .order_by(_t.seq)
             .limit(bindparam("limit", type_=Integer))

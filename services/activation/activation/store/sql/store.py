@@ -272,10 +272,10 @@ class SqlStore:
         async with self._read() as connection:
             return await queries.search(connection, query)
 
-    async def status(self) -> StoreStatus:
-        """Count what is in the store."""
+    async def status(self, *, ended: bool = True) -> StoreStatus:
+        """Count what is in the store; see `TaskStore.status`."""
         async with self._read() as connection:
-            return await queries.status(connection, self.now())
+            return await queries.status(connection, self.now(), ended=ended)
 
     async def backlog(self) -> int:
         """Count the queued tasks."""

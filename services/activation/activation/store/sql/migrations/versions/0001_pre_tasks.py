@@ -92,7 +92,7 @@ def upgrade() -> None:
     op.create_index("one_head_per_equipment", "tasks", ["equipment"], unique=True, **_where("head"))
     op.create_index("outbox", "tasks", ["publish_at"], **_where("publish_at is not null"))
     op.create_index("tasks_by_equipment", "tasks", ["equipment", "seq"])
-    op.create_index("tasks_by_state", "tasks", ["state", "seq"])
+    op.create_index("dead_letters", "tasks", ["seq"], **_where("dead_letter"))
     op.create_index(
         "unfinished_by_equipment", "tasks", ["equipment", "seq"], **_where("finished_at is null")
     )
@@ -101,7 +101,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Change it back."""
     op.drop_index("unfinished_by_equipment", table_name="tasks")
-    op.drop_index("tasks_by_state", table_name="tasks")
+    op.drop_index("dead_letters", table_name="tasks")
     op.drop_index("tasks_by_equipment", table_name="tasks")
     op.drop_index("outbox", table_name="tasks")
     op.drop_index("one_head_per_equipment", table_name="tasks")
