@@ -7,8 +7,9 @@ Each service composes its own class of these parts and reads it once, in `main()
 import socket
 import sys
 from typing import Annotated, Literal, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from activation.domain.retry import RetryPolicy
@@ -19,10 +20,14 @@ Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class ServiceSettings(BaseSettings):
-    """What every service can be told."""
+class Settings(BaseSettings):
+    """The parts below, and what is composed of them, are read in the same way."""
 
     model_config = SettingsConfigDict(env_prefix="ACTIVATION_", frozen=True, extra="ignore")
+
+
+class ServiceSettings(Settings):
+    """What every service can be told."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"  # auto: readable on a terminal only
@@ -39,7 +44,7 @@ class ServiceSettings(BaseSettings):
     drain_delay_s: Annotated[float, Field(ge=0)] = 0.0
 
 
-class StoreSettings(BaseSettings):
+class StoreSettings(Settings):
     """Where tasks live."""
 
     database_url: SecretStr  # postgresql://user:password@host/name or sqlite:////path/file.db
@@ -49,7 +54,7 @@ class StoreSettings(BaseSettings):
     key_lifetime_s: Seconds = 86_400.0  # how long an Idempotency-Key is remembered
 
 
-class BrokerSettings(BaseSettings):
+class BrokerSettings(Settings):
     """Where messages go."""
 
     amqp_url: SecretStr  # amqp://user:password@host/vhost
@@ -57,8 +62,16 @@ class BrokerSettings(BaseSettings):
     dead_queue: str = "activation.dead"
     broker_timeout_s: Seconds = 10.0  # for a connection, a declaration or a confirm
 
+    @field_validator("amqp_url")
+    @classmethod
+    def _names_a_broker(cls, value: SecretStr) -> SecretStr:
+        url = urlsplit(value.get_secret_value())
+        if url.scheme not in {"amqp", "amqps"} or not url.hostname:
+            raise ValueError("write amqp://user:password@host/vhost")
+        return value
 
-class RetrySettings(BaseSettings):
+
+class RetrySettings(Settings):
     """The retry rule; the same for gateway and worker."""
 
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
@@ -90,11 +103,13 @@ def read_settings(kind: type[_Settings]) -> _Settings:
         prefix = str(kind.model_config.get("env_prefix", ""))
         for fault in error.errors():
             name = f"{prefix}{fault['loc'][0]}".upper() if fault["loc"] else "settings"
-            print(f"{name}: {fault['msg']}", file=sys.stderr)  # noqa: T201  # before logging is set up
+            print(f"{name}: {fault['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201  # before logging is set up
         raise SystemExit(EXIT_CONFIGURATION) from None
 
 
-def refuse_start(message: object) -> NoReturn:
+def refuse_start(error: BaseException) -> NoReturn:
     """End the process because it cannot start, with one line that says why."""
-    print(f"cannot start: {message}", file=sys.stderr)  # noqa: T201  # for the person who started it
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201  # for the person who started it
     raise SystemExit(EXIT_CONFIGURATION)

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
-from activation.domain.task import TaskId
+from activation.domain.task import UNFINISHED, Task, TaskId
 from activation.errors import StoreUnavailableError
 from activation.ports import TaskStore
 from activation.telemetry.logging import get_logger
@@ -28,17 +29,33 @@ class Endings:
         self._waiters: defaultdict[TaskId, set[asyncio.Event]] = defaultdict(set)
         self._closed = False
 
-    async def wait(self, task_id: TaskId, timeout_s: float) -> None:
-        """Return when the task may have ended, when the time is over, or at shutdown."""
-        if self._closed:
-            return
+    async def await_end(self, task_id: TaskId, timeout_s: float) -> Task | None:
+        """Return a task when it has ended, or as it is when the time is over or at shutdown.
+
+        None if there is no such task.
+
+        Raises:
+            StoreUnavailableError: The store did not answer.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        with self._listen(task_id) as woken:  # before reading, or an end in between goes unseen
+            task = await self._store.get(task_id)
+            while task is not None and task.state in UNFINISHED and not self._closed:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        await woken.wait()
+                except TimeoutError:
+                    break
+                woken.clear()
+                task = await self._store.get(task_id)
+        return task
+
+    @contextmanager
+    def _listen(self, task_id: TaskId) -> Iterator[asyncio.Event]:
         woken = asyncio.Event()
         self._waiters[task_id].add(woken)
         try:
-            async with asyncio.timeout(timeout_s):
-                await woken.wait()
-        except TimeoutError:
-            pass
+            yield woken
         finally:
             self._waiters[task_id].discard(woken)
             if not self._waiters[task_id]:

@@ -10,6 +10,7 @@ from activation.errors import ActivationError, KeyConflictError, StoreUnavailabl
 from activation.group_commit import GroupCommit
 from activation.ports import Accepted, Ready, TaskStore
 from activation.telemetry.logging import get_logger
+from activation_gateway import metrics
 
 _LARGEST_GROUP = 500
 _RETRY_PAUSE_S = 0.1
@@ -83,7 +84,9 @@ class Intake:
     async def _commit(self, tasks: Sequence[NewTask]) -> Sequence[Accepted | KeyConflictError]:
         answers = await self._store_patiently(tasks)
         by_id = {task.id: task for task in tasks}
-        self._backlog += len(tasks)
+        new = sum(isinstance(answer, Accepted) and not answer.repeated for answer in answers)
+        metrics.ACCEPTED.inc(new)
+        self._backlog += new
         self._offer(
             [
                 Ready(answer.task_id, by_id[answer.task_id].traceparent)

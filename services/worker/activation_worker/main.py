@@ -32,7 +32,7 @@ def main() -> None:
     try:
         uvloop.run(_serve(settings))
     except* StartError as errors:
-        refuse_start(errors.exceptions[0])
+        refuse_start(errors)
 
 
 async def _serve(settings: WorkerSettings) -> None:

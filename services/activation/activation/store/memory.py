@@ -16,6 +16,7 @@ from activation.clock import Clock
 from activation.domain.retry import Verdict
 from activation.domain.task import (
     ENDED,
+    UNFINISHED,
     Claim,
     Event,
     IdempotencyKey,
@@ -170,9 +171,8 @@ class MemoryStore:
             return None
         if record.is_held_by(result.claim):
             record.end_attempt(self.now(), result.outcome, result.verdict)
-            record.reported = result.claim.attempt
             self._advance(record.task.equipment)
-        elif not record.has_taken(result):
+        elif not record.agrees_with(result):
             return None
         return record.task.state
 
@@ -245,15 +245,15 @@ class MemoryStore:
         more = next(found, None) is not None
         return Page([record.view() for record in page], page[-1].seq if more else None)
 
-    async def status(self) -> StoreStatus:
-        """Count what is in the store."""
+    async def status(self, *, ended: bool = True) -> StoreStatus:
+        """Count what is in the store; without `ended` only what is unfinished."""
         now = self.now()
         records = self._records.values()
         states = Counter(record.task.state for record in records)
         due = [at for record in records if (at := record.publish_at) is not None and at <= now]
         queued = [r.task.accepted_at for r in records if r.task.state is State.QUEUED]
         return StoreStatus(
-            counts={state: states[state] for state in State},
+            counts={state: states[state] for state in (State if ended else UNFINISHED)},
             dead_letters=sum(record.task.dead_letter for record in records),
             unpublished=len(due),
             unpublished_age_s=(now - min(due, default=now)).total_seconds(),

@@ -32,7 +32,6 @@ class Record:
         runnable_at: Since when it can be claimed; without meaning until it is first in line.
         publish_at: From when on the outbox offers it; None if no message is owed.
         published_at: When the broker confirmed its message; None once that was used.
-        reported: The latest attempt whose result its own worker has written.
     """
 
     seq: int
@@ -41,7 +40,6 @@ class Record:
     runnable_at: datetime
     publish_at: datetime | None = None
     published_at: datetime | None = None
-    reported: int = 0
 
     @classmethod
     def accepted(cls, seq: int, new: NewTask, now: datetime) -> "Record":
@@ -77,11 +75,11 @@ class Record:
         """Tell whether the claim's attempt is the one that runs."""
         return self.task.state is State.RUNNING and self.task.attempt == claim.attempt
 
-    def has_taken(self, result: Result) -> bool:
-        """Tell whether the result was written before, or would change nothing any more."""
-        if self.task.attempt != result.claim.attempt:
-            return False
-        return self.reported == self.task.attempt or self.task.state is result.verdict.state
+    def agrees_with(self, result: Result) -> bool:
+        """Tell whether the result of the latest attempt was written before, or would not matter."""
+        withdrawn = result.verdict.state is State.QUEUED and self.task.state is State.CANCELLED
+        same_end = self.task.state is result.verdict.state or withdrawn
+        return same_end and self.task.attempt == result.claim.attempt
 
     def step_forward(self, now: datetime) -> None:
         """Become the first in line: its message is owed from now on."""
@@ -173,7 +171,6 @@ class Record:
     def _queue_again(self, now: datetime, outcome: Outcome, verdict: Verdict) -> None:
         due = now + timedelta(seconds=verdict.retry_in_s)
         name = _way_back(outcome, verdict)
-        not_before = due if name is EventName.RETRY_SCHEDULED else None
         self._step(
             Event(
                 at=now,
@@ -181,10 +178,10 @@ class Record:
                 attempt=self.task.attempt,
                 reason=outcome.reason,
                 message=outcome.message,
-                not_before=not_before,
+                not_before=due if name is EventName.RETRY_SCHEDULED else None,
             ),
             State.QUEUED,
-            not_before=not_before,
+            not_before=due if verdict.counted else None,
             lease_until=None,
             worker=None,
             reason=outcome.reason,

@@ -65,6 +65,8 @@ def configure_logging(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
         )
     )
+    for noisy in ("aiormq", "aio_pika"):  # what matters of it is logged by our own connection
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     logging.basicConfig(handlers=[handler], level=max(_LEVELS[level], logging.WARNING), force=True)
 
 
