@@ -16,6 +16,7 @@ from activation.telemetry.masking import Masker
 
 _LARGEST_ANSWER: Final = 1024 * 1024
 _LONGEST_MESSAGE: Final = 500
+_KEEP_ALIVE_S: Final = 4.0  # below the 5 s of common servers: a call must not meet a closing one
 # A proxy's page is no answer of the handler's, except where the status alone says "not now".
 _NEEDS_NO_BODY: Final = frozenset({Reason.OVERLOADED, Reason.UNAVAILABLE})
 
@@ -48,7 +49,9 @@ class HttpHandler:
         self._client = httpx.AsyncClient(
             transport=AiohttpTransport(
                 limits=httpx.Limits(
-                    max_connections=connections, max_keepalive_connections=connections
+                    max_connections=connections,
+                    max_keepalive_connections=connections,
+                    keepalive_expiry=_KEEP_ALIVE_S,
                 )
             ),
             # The deadline of the whole call is `activate`'s; only connecting has its own.

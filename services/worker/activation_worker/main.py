@@ -4,7 +4,7 @@ import asyncio
 
 import uvloop
 
-from activation.broker import Broker, Queues
+from activation.broker import Broker, Queues, RabbitMQ
 from activation.errors import StartError
 from activation.ports import TaskStore
 from activation.server import HttpServer, stop_on_signals
@@ -58,12 +58,13 @@ async def _serve(settings: WorkerSettings) -> None:
 async def _work(
     settings: WorkerSettings, stop: asyncio.Event, store: TaskStore, handler: HttpHandler
 ) -> None:
-    broker = Broker(
+    rabbitmq = RabbitMQ(
         settings.amqp_url.get_secret_value(),
         name=f"worker {settings.instance}",
         queues=Queues(settings.task_queue, settings.dead_queue),
         timeout_s=settings.broker_timeout_s,
     )
+    broker = Broker(rabbitmq.open_session)
     worker = Worker(
         store,
         broker,

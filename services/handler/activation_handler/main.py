@@ -1,0 +1,45 @@
+"""The composition root of the mock handler."""
+
+import uvloop
+
+from activation.errors import StartError
+from activation.server import HttpServer, stop_on_signals
+from activation.settings import read_settings, refuse_start
+from activation.telemetry.logging import configure_logging, get_logger
+from activation_handler.app import create_app
+from activation_handler.ledger import Ledger, steady_clock
+from activation_handler.playbook import Playbook
+from activation_handler.provisioning import Provisioning
+from activation_handler.settings import HandlerSettings
+from activation_handler.wire import WireProtocol
+
+log = get_logger()
+
+
+def main() -> None:
+    """Read the settings and serve until SIGTERM."""
+    settings = read_settings(HandlerSettings)
+    configure_logging(
+        "handler",
+        level=settings.log_level,
+        style=settings.log_format,
+        secret_words=settings.secret_words,
+    )
+    try:
+        uvloop.run(_serve(settings))
+    except StartError as error:
+        refuse_start(error)
+
+
+async def _serve(settings: HandlerSettings) -> None:
+    stop = stop_on_signals()
+    playbook = Playbook(usual_s=settings.handler_seconds)
+    app = create_app(Provisioning(playbook), playbook, Ledger(now=steady_clock()), log)
+    # What is not answered soon is cut off: callers must bear that from a real system, too.
+    server = HttpServer(app, host=settings.host, port=settings.handler_port, shutdown_s=1.0)
+    server.config.http = WireProtocol
+    # Longer than clients pool a connection: a call sent while we close one would be lost.
+    server.config.timeout_keep_alive = 75
+    log.info("serving", port=settings.handler_port, handler_seconds=settings.handler_seconds)
+    await server.serve_until(stop)
+    log.info("stopped")
