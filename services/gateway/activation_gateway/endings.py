@@ -45,7 +45,7 @@ class Endings:
                     async with asyncio.timeout_at(deadline):
                         await woken.wait()
                 except TimeoutError:
-                    break
+                    return await self._store.get(task_id)
                 woken.clear()
                 task = await self._store.get(task_id)
         return task

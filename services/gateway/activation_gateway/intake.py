@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Sequence
 
 from activation.domain.task import NewTask
@@ -100,12 +99,13 @@ class Intake:
         self, tasks: Sequence[NewTask]
     ) -> Sequence[Accepted | KeyConflictError]:
         """Store the tasks; trying again is safe because their ids stay the same."""
-        give_up = time.monotonic() + self._patience_s
+        now = asyncio.get_running_loop().time
+        give_up = now() + self._patience_s
         while True:
             try:
                 return await self._store.accept(tasks)
             except StoreUnavailableError as error:
-                if time.monotonic() >= give_up:
+                if now() >= give_up:
                     raise
                 log.warning("accept_delayed", tasks=len(tasks), error=str(error))
                 await asyncio.sleep(_RETRY_PAUSE_S)

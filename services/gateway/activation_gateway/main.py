@@ -5,7 +5,7 @@ import asyncio
 import uvloop
 from uuid_utils.compat import uuid7
 
-from activation.broker import Broker, Queues
+from activation.broker import Broker, Queues, RabbitMQ
 from activation.domain.task import TaskId
 from activation.errors import StartError
 from activation.ports import TaskStore
@@ -55,12 +55,13 @@ async def _serve(settings: GatewaySettings) -> None:
 
 async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore) -> None:
     queues = Queues(settings.task_queue, settings.dead_queue)
-    broker = Broker(
+    rabbitmq = RabbitMQ(
         settings.amqp_url.get_secret_value(),
         name=f"gateway {settings.instance}",
         queues=queues,
         timeout_s=settings.broker_timeout_s,
     )
+    broker = Broker(rabbitmq.open_session)
     relay = Relay(
         store,
         broker,

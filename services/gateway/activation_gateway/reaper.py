@@ -44,31 +44,41 @@ class Reaper:
     async def _reap(self) -> None:
         while True:
             await asyncio.sleep(self._every_s)
-            try:
-                reaped = await self._store.reap(self._max_attempts, _AT_ONCE)
-            except StoreUnavailableError as error:
-                log.warning("leases_unreadable", error=str(error))
-                continue
-            for lost in reaped:
-                metrics.LEASES_REAPED.inc()
-                if lost.state is State.FAILED:
-                    metrics.DEAD_LETTERS.inc()
-                log.warning(
-                    "lease_reaped",
-                    task_id=str(lost.task_id),
-                    equipment=lost.equipment,
-                    attempt=lost.attempt,
-                    worker=lost.worker,
-                    state=lost.state,
-                )
+            while await self._reap_some() == _AT_ONCE:
+                pass
+
+    async def _reap_some(self) -> int:
+        try:
+            reaped = await self._store.reap(self._max_attempts, _AT_ONCE)
+        except StoreUnavailableError as error:
+            log.warning("leases_unreadable", error=str(error))
+            return 0
+        for lost in reaped:
+            metrics.LEASES_REAPED.inc()
+            if lost.state is State.FAILED:
+                metrics.DEAD_LETTERS.inc()
+            log.warning(
+                "lease_reaped",
+                task_id=str(lost.task_id),
+                equipment=lost.equipment,
+                attempt=lost.attempt,
+                worker=lost.worker,
+                state=lost.state,
+            )
+        return len(reaped)
 
     async def _purge(self) -> None:
         while True:
             await asyncio.sleep(_PURGE_EVERY_S)
-            try:
-                purged = await self._store.purge(self._retention_s, _AT_ONCE)
-            except StoreUnavailableError as error:
-                log.warning("purge_failed", error=str(error))
-                continue
-            if purged:
-                log.info("tasks_purged", tasks=purged)
+            while await self._purge_some() == _AT_ONCE:
+                pass
+
+    async def _purge_some(self) -> int:
+        try:
+            purged = await self._store.purge(self._retention_s, _AT_ONCE)
+        except StoreUnavailableError as error:
+            log.warning("purge_failed", error=str(error))
+            return 0
+        if purged:
+            log.info("tasks_purged", tasks=purged)
+        return purged

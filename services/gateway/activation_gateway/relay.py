@@ -131,15 +131,17 @@ class Relay:
         return [self._offered.popleft() for _ in range(count)]
 
     async def _take_ready(self) -> Sequence[Ready]:
+        self._sweep = False  # before reading: whoever wakes us meanwhile means what comes after
         try:
             batch = await self._store.take_ready(self._publish_at_once)
         except StoreUnavailableError as error:
             log.warning("outbox_unreadable", error=str(error))
-            batch = []
+            return []
         if batch:
             metrics.SWEPT.inc(len(batch))
             log.debug("outbox_swept", tasks=len(batch))
-        self._sweep = len(batch) == self._publish_at_once
+        if len(batch) == self._publish_at_once:
+            self._sweep = True
         return batch
 
     async def _pause(self) -> None:

@@ -1,0 +1,98 @@
+"""The OpenAPI document, and the parts that it is made of."""
+
+import json
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+from activation_gateway.api.answer import BODIES, to_json
+from activation_gateway.api.problems import MEDIA_TYPE, Fault, Problem
+
+Json = dict[str, Any]
+
+_REF: Final = "#/components/schemas/{model}"
+
+
+def describe(app: FastAPI) -> Json:
+    """Write the OpenAPI document of an application."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        routes=app.routes,
+    )
+    _, schemas = TypeAdapter.json_schemas(
+        [(kind, "serialization", adapter) for kind, adapter in BODIES.items()], ref_template=_REF
+    )
+    document["components"]["schemas"] |= schemas["$defs"]
+    return document
+
+
+def shown(description: str, *, headers: Json | None = None, **examples: object) -> Json:
+    """Describe an answer by examples of its body, which are all of one kind."""
+    [kind] = {type(body) for body in examples.values()}
+    return {
+        "description": description,
+        "headers": headers or {},
+        "content": {
+            "application/json": {
+                "schema": {"$ref": _REF.format(model=kind.__name__)},
+                "examples": {name: _example(body) for name, body in examples.items()},
+            }
+        },
+    }
+
+
+def problem(
+    status: HTTPStatus,
+    description: str,
+    detail: str,
+    fault: Fault | None = None,
+    *,
+    headers: Json | None = None,
+) -> Json:
+    """Describe a problem by an example."""
+    body = Problem(status, status.phrase, detail, errors=[fault] if fault else None)
+    return {
+        "description": description,
+        "headers": headers or {},
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": _REF.format(model=Problem.__name__)},
+                "examples": {"problem": _example(body, leave_out_none=True)},
+            }
+        },
+    }
+
+
+def either(first: Json, second: Json) -> Json:
+    """Describe two answers of the same status whose bodies are of different media types."""
+    return first | {
+        "description": f"{first['description']} {second['description']}",
+        "content": first["content"] | second["content"],
+    }
+
+
+def header(description: str, **schema: Any) -> Json:
+    """Describe a header of an answer."""
+    return {"description": description, "schema": schema}
+
+
+def parameter(place: str, name: str, description: str, example: str, **schema: Any) -> Json:
+    """Describe a parameter of a request; only those in the path are required."""
+    return {
+        "in": place,
+        "name": name,
+        "required": place == "path",
+        "description": description,
+        "schema": {"type": "string", **schema},
+        "example": example,
+    }
+
+
+def _example(body: object, *, leave_out_none: bool = False) -> Json:
+    return {"value": json.loads(to_json(body, leave_out_none=leave_out_none))}

@@ -1,0 +1,119 @@
+"""For operators: to find tasks, to look into them, to cancel them and to try them again."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Path, Query
+from pydantic import Field
+from starlette.responses import Response
+
+from activation.domain.task import State
+from activation.ports import TaskStore
+from activation_gateway.api.address import found, read_task_id
+from activation_gateway.api.answer import NOT_STORED, answer, body
+from activation_gateway.api.listing import TaskFilter, TaskPage, write_cursor
+from activation_gateway.api.representation import Representer
+from activation_gateway.relay import QueueStatus
+
+TaskIdText = Annotated[
+    str, Path(alias="taskId", description="The task.", json_schema_extra={"format": "uuid"})
+]
+
+
+@body
+@dataclass(frozen=True, slots=True)
+class OutboxStatus:
+    """Tasks whose message is due and not confirmed by the broker."""
+
+    unpublished: int
+    age_seconds: Annotated[float, Field(description="How long the oldest has been due.")]
+
+
+@body
+@dataclass(frozen=True, slots=True)
+class BrokerStatus:
+    """The queue as the broker tells; numbers are null while it is out of reach."""
+
+    connected: bool
+    ready: Annotated[int | None, Field(description="Messages that wait for a worker.")]
+    consumers: int | None
+    dead: Annotated[int | None, Field(description="Messages that no worker could read.")]
+
+
+@body
+@dataclass(frozen=True, slots=True)
+class SystemStatus:
+    """The whole system at a glance."""
+
+    counts: Annotated[dict[State, int], Field(description="Tasks by state.")]
+    dead_letters: int
+    outbox: OutboxStatus
+    oldest_queued_seconds: Annotated[
+        float, Field(description="Since the oldest queued task was accepted; 0 without any.")
+    ]
+    queue: BrokerStatus
+
+
+class OperationsApi:
+    """Answers the requests of operators.
+
+    Args:
+        store: Where tasks are.
+        represent: Shows tasks.
+        queue_status: Asks the broker for the depth of the queues.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        represent: Representer,
+        queue_status: Callable[[], Awaitable[QueueStatus]],
+    ) -> None:
+        self._store = store
+        self._represent = represent
+        self._queue_status = queue_status
+
+    async def search(self, wanted: Annotated[TaskFilter, Query()]) -> Response:
+        """List tasks, newest first, one page at a time."""
+        page = await self._store.search(wanted.query())
+        cursor = None if page.cursor is None else write_cursor(page.cursor)
+        return _answer(TaskPage([self._represent.task(task) for task in page.tasks], cursor))
+
+    async def show(self, task_id: TaskIdText) -> Response:
+        """Show a task with its events and attempts."""
+        task = found(await self._store.get(read_task_id(task_id)))
+        return _answer(self._represent.history(task, await self._store.history(task.id)))
+
+    async def cancel(self, task_id: TaskIdText) -> Response:
+        """Cancel a queued task at once, or ask a running one to make no further attempt (202).
+
+        A task that ends otherwise before, or meanwhile, stays as it ended.
+        """
+        task = found(await self._store.cancel(read_task_id(task_id)))
+        status = HTTPStatus.ACCEPTED if task.state is State.RUNNING else HTTPStatus.OK
+        return _answer(self._represent.task(task), status)
+
+    async def retry(self, task_id: TaskIdText) -> Response:
+        """Queue a failed task again, behind its device's unfinished ones, with all attempts."""
+        task = found(await self._store.replay(read_task_id(task_id)))
+        return _answer(self._represent.task(task))
+
+    async def status(self) -> Response:
+        """Count what is in the store and in the queue."""
+        store, queue = await self._store.status(), await self._queue_status()
+        return _answer(
+            SystemStatus(
+                counts=store.counts,
+                dead_letters=store.dead_letters,
+                outbox=OutboxStatus(store.unpublished, store.unpublished_age_s),
+                oldest_queued_seconds=store.oldest_queued_s,
+                queue=BrokerStatus(queue.connected, queue.ready, queue.consumers, queue.dead),
+            )
+        )
+
+
+def _answer(body: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return answer(body, status, NOT_STORED)
