@@ -1,0 +1,58 @@
+"""The command `activation`: its options, its commands, its exit codes."""
+
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from activation_cli import dead_letters, submit, tasks
+from activation_cli.batch import command as batch
+from activation_cli.exits import MEANINGS
+from activation_cli.options import Json
+from activation_cli.session import Target, open_output
+
+# The \b keeps the lines apart; exits are listed where people look for them.
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<3}  {text}" for code, text in MEANINGS.items())
+
+app = typer.Typer(
+    name="activation",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # Rich's help takes half a second more
+    pretty_exceptions_enable=False,  # it prints the values of variables: they may be secrets
+)
+
+
+@app.callback()
+def target(
+    ctx: typer.Context,
+    url: Annotated[
+        str, typer.Option(envvar="ACTIVATION_URL", help="Where the gateway is.")
+    ] = "http://localhost:8000",
+    timeout_s: Annotated[
+        float,
+        typer.Option(envvar="ACTIVATION_CLI_TIMEOUT_S", min=0.1, help="Deadline of each call."),
+    ] = 10.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON; may also stand after the command.")
+    ] = False,
+) -> None:
+    """Activate customer equipment, and see what becomes of it."""
+    ctx.obj = Target(url, timeout_s, as_json, transport=ctx.obj)  # tests give a transport
+
+
+for group in (submit.app, tasks.app, batch.app, dead_letters.app):
+    app.add_typer(group)
+
+
+@app.command()
+def version(ctx: typer.Context, as_json: Json = False) -> None:
+    """Print the version of this program."""
+    settled: Target = ctx.obj
+    open_output(as_json=as_json or settled.as_json).version(metadata.version("activation-cli"))
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="activation")

@@ -1,0 +1,88 @@
+"""`list`, `show`, `cancel` and `status`: looking at tasks, and stopping one."""
+
+from typing import Annotated
+
+import typer
+
+from activation.domain.task import State
+from activation_cli.exits import Exit
+from activation_cli.options import All, Before, Equipment, Json, Limit, Since, TaskId
+from activation_cli.session import Session, run
+from activation_cli.task_filter import TaskFilter
+
+app = typer.Typer()
+
+
+@app.command()
+def status(ctx: typer.Context, *, as_json: Json = False) -> None:
+    """Show the system at a glance: tasks by state, dead letters, outbox, queue."""
+
+    async def work(session: Session) -> Exit:
+        session.output.status(await session.gateway.status(), session.gateway.url)
+        return Exit.DONE
+
+    run(ctx, work, as_json=as_json)
+
+
+@app.command("list")
+def list_tasks(
+    ctx: typer.Context,
+    *,
+    state: Annotated[
+        list[State] | None, typer.Option("--state", help="Only those in this state; repeatable.")
+    ] = None,
+    equipment: Equipment = None,
+    since: Since = None,
+    before: Before = None,
+    dead_letters: Annotated[
+        bool | None,
+        typer.Option("--dead-letters/--no-dead-letters", help="Only dead letters, or only others."),
+    ] = None,
+    limit: Limit = 50,
+    everything: All = False,
+    cursor: Annotated[str | None, typer.Option(help="Go on where the list before ended.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List tasks, newest first."""
+    which = TaskFilter(
+        states=tuple(state or ()),
+        equipment=equipment,
+        accepted_from=since,
+        accepted_before=before,
+        dead_letter=dead_letters,
+    )
+
+    async def work(session: Session) -> Exit:
+        page = await session.gateway.tasks(
+            which, limit=None if everything else limit, cursor=cursor
+        )
+        session.output.tasks(page["tasks"], page["cursor"])
+        return Exit.DONE
+
+    run(ctx, work, as_json=as_json)
+
+
+@app.command()
+def show(ctx: typer.Context, *, task_id: TaskId, as_json: Json = False) -> None:
+    """Show the story of a task: its facts, events and attempts."""
+
+    async def work(session: Session) -> Exit:
+        session.output.story(await session.gateway.task(str(task_id)))
+        return Exit.DONE
+
+    run(ctx, work, as_json=as_json)
+
+
+@app.command()
+def cancel(ctx: typer.Context, *, task_id: TaskId, as_json: Json = False) -> None:
+    """Cancel a task.
+
+    One that runs is not torn out of the handler's hands: if its attempt does not succeed, it is
+    cancelled instead of tried again.
+    """
+
+    async def work(session: Session) -> Exit:
+        session.output.task(await session.gateway.cancel(str(task_id)))
+        return Exit.DONE
+
+    run(ctx, work, as_json=as_json)
