@@ -33,3 +33,10 @@ class KeyConflictError(ActivationError):
 
 class StartError(ActivationError):
     """A service cannot start; the message is one line for the person who started it."""
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """Return the first error inside a group of them, or the error itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from activation.domain.retry import RetryPolicy
+from activation.errors import first_cause
 
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h: a restart alone will not help
 
@@ -109,7 +110,5 @@ def read_settings(kind: type[_Settings]) -> _Settings:
 
 def refuse_start(error: BaseException) -> NoReturn:
     """End the process because it cannot start, with one line that says why."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201  # for the person who started it
+    print(f"cannot start: {first_cause(error)}", file=sys.stderr)  # noqa: T201  # for the person who started it
     raise SystemExit(EXIT_CONFIGURATION)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
+import aiohttp
 import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
@@ -16,7 +17,14 @@ from activation.telemetry.masking import Masker
 
 _LARGEST_ANSWER: Final = 1024 * 1024
 _LONGEST_MESSAGE: Final = 500
+_CLOSE_S: Final = 5.0
 _KEEP_ALIVE_S: Final = 4.0  # below the 5 s of common servers: a call must not meet a closing one
+# The connection was there, and what came over it is no answer.
+_UNREADABLE: Final = (
+    httpx.DecodingError,
+    aiohttp.ClientPayloadError,
+    aiohttp.ClientResponseError,
+)
 # A proxy's page is no answer of the handler's, except where the status alone says "not now".
 _NEEDS_NO_BODY: Final = frozenset({Reason.OVERLOADED, Reason.UNAVAILABLE})
 
@@ -38,16 +46,25 @@ class HttpHandler:
         connect_s: Limit for a TCP connection.
         grace_s: Added to the task's own timeout, so that work which uses all of it succeeds.
         masker: Removes secrets from what the handler says.
+        transport: Carries the requests; by default aiohttp's connection pool.
     """
 
     def __init__(
-        self, url: str, *, connections: int, connect_s: float, grace_s: float, masker: Masker
+        self,
+        url: str,
+        *,
+        connections: int,
+        connect_s: float,
+        grace_s: float,
+        masker: Masker,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._grace_s = grace_s
         self._masker = masker
         self._url = url.rstrip("/") + "/api/v1/equipment/cpe/"
         self._client = httpx.AsyncClient(
-            transport=AiohttpTransport(
+            transport=transport
+            or AiohttpTransport(
                 limits=httpx.Limits(
                     max_connections=connections,
                     max_keepalive_connections=connections,
@@ -70,17 +87,13 @@ class HttpHandler:
                 Reason.NO_ANSWER,
                 f"No answer within {claim.timeout_s} s and a grace of {self._grace_s:g} s",
             )
-        except httpx.RemoteProtocolError:
-            return Outcome(Reason.UNREADABLE, "The answer was broken off or is not HTTP")
-        except httpx.DecodingError:
-            return Outcome(Reason.UNREADABLE, "The answer is encoded wrongly")
-        except (httpx.TransportError, OSError) as error:
-            return Outcome(Reason.UNREACHABLE, f"The connection failed: {type(error).__name__}")
+        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+            return _failure(error)
         return outcome
 
     async def close(self) -> None:
         """Close the connections."""
-        async with asyncio.timeout(self._grace_s):
+        async with asyncio.timeout(_CLOSE_S):
             await self._client.aclose()
 
     async def _call(self, claim: Claim) -> Outcome:
@@ -133,6 +146,17 @@ async def _read(response: httpx.Response) -> bytes | None:
     return b"".join(chunks)
 
 
+def _failure(error: Exception) -> Outcome:
+    """Say what became of a call without an answer.
+
+    The transport calls nearly all of aiohttp's errors a `ConnectTimeout`: aiohttp's own is better.
+    """
+    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+    if isinstance(cause, _UNREADABLE):
+        return Outcome(Reason.UNREADABLE, "The answer was broken off or is not HTTP")
+    return Outcome(Reason.UNREACHABLE, f"The connection failed: {type(cause).__name__}")
+
+
 def _parse(body: bytes | None) -> dict[str, Any] | None:
     try:
         answer = orjson.loads(body or b"")
@@ -159,4 +183,6 @@ def _retry_after_s(headers: httpx.Headers) -> float | None:
         moment = email.utils.parsedate_to_datetime(value)
     except ValueError:
         return None
-    return max(0.0, (moment - datetime.now(moment.tzinfo or UTC)).total_seconds())
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

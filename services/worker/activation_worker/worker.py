@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from activation.broker import Broker, Delivery, Session, UnreadableMessageError, read_message
 from activation.domain.retry import RetryPolicy
-from activation.domain.task import Claim, State, TaskId
+from activation.domain.task import ENDED, Claim, State, TaskId
 from activation.errors import BrokerUnavailableError, StoreUnavailableError
 from activation.group_commit import GroupCommit
 from activation.ports import Refused, Result, TaskStore
@@ -66,6 +66,7 @@ class Worker:
         self._lease_s = lease_s
         self._draw = draw
         self._arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._slots = asyncio.Semaphore(concurrency)
         self._running: dict[TaskId, Run] = {}
         self._claims = GroupCommit(self._commit_claims, largest=_LARGEST_GROUP)
         self._results = GroupCommit(self._commit_results, largest=_LARGEST_GROUP)
@@ -103,32 +104,46 @@ class Worker:
 
     async def _consume(self, session: Session) -> None:
         """Receive deliveries until the session is lost, or all work is drained."""
+        if self._stopping.is_set():
+            return
         try:
             await session.consume(self._concurrency, self._arrived.put_nowait)
             self.consuming = True
             await self._stopping.wait()
             self.consuming = False
             await session.stop_consuming()
+            while not self._arrived.empty():
+                await self._arrived.get_nowait().requeue()
             await asyncio.Event().wait()  # keep the channel: what is running must be acknowledged
         finally:
             self.consuming = False
 
     async def _dispatch(self, carriers: asyncio.TaskGroup) -> None:
         while True:
+            # The prefetch alone is not enough: calls outlive the session that asked for them.
+            await self._slots.acquire()
             delivery = await self._arrived.get()
             carrying = carriers.create_task(self._carry_out(delivery))
             self._carrying.add(carrying)
-            carrying.add_done_callback(self._carrying.discard)
+            carrying.add_done_callback(self._carried_out)
+
+    def _carried_out(self, carrying: asyncio.Task[None]) -> None:
+        self._carrying.discard(carrying)
+        self._slots.release()
 
     async def _carry_out(self, delivery: Delivery) -> None:
         """Take one delivery to its settlement."""
         try:
-            task_id = read_message(delivery.body)
+            await self._take(delivery, read_message(delivery.body))
         except UnreadableMessageError as error:
             metrics.UNREADABLE.inc()
             log.error("message_unreadable", error=str(error))  # noqa: TRY400  # a stack says no more
             await delivery.dead_letter()
-            return
+        except Exception:  # one task must not stop the others; its lease runs out
+            log.exception("delivery_failed")
+            await delivery.dead_letter()
+
+    async def _take(self, delivery: Delivery, task_id: TaskId) -> None:
         if self._stopping.is_set():
             await delivery.requeue()
             return
@@ -137,7 +152,13 @@ class Worker:
             metrics.ABSORBED.labels("running_here").inc()
             run.deliveries.append(delivery)
             return
-        claim = await self._until_store_answers(lambda: self._claims.submit(task_id))
+        try:
+            claim = await self._store_patiently(
+                lambda: self._claims.submit(task_id), while_stopping=False
+            )
+        except StoreUnavailableError:
+            await delivery.requeue()
+            return
         if isinstance(claim, Refused):
             self._absorb(claim)
             await delivery.ack()
@@ -153,21 +174,23 @@ class Worker:
         metrics.CLAIMED.inc()
         metrics.QUEUE_WAIT.observe(claim.waited_s)
         self._running[claim.task_id] = run
+        state = None
         try:
             if self._stopping.is_set():
                 run.hand_back()
             outcome = await run.call(self._handler)
             verdict = self._policy.judge(outcome, counted=claim.counted, draw=self._draw())
             result = Result(claim, outcome, verdict)
-            state = await self._until_store_answers(lambda: self._results.submit(result))
+            state = await self._store_patiently(
+                lambda: self._results.submit(result), while_stopping=True
+            )
             self._report(bound, result, state)
         except LeaseLostError:
             metrics.LEASES_LOST.inc()
             bound.warning("lease_lost")
         finally:
             del self._running[claim.task_id]
-        for delivery in run.deliveries:
-            await delivery.ack()
+        await run.settle(ended=state in ENDED)
 
     def _absorb(self, refused: Refused) -> None:
         why = refused.state.value if refused.state is not None else "unknown"
@@ -200,13 +223,21 @@ class Worker:
     async def _commit_results(self, results: Sequence[Result]) -> Sequence[State | None]:
         return await self._store.finish(results)
 
-    async def _until_store_answers(self, write: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Repeat the write, never the call, until the store is back."""
+    async def _store_patiently(
+        self, write: Callable[[], Awaitable[Answer]], *, while_stopping: bool
+    ) -> Answer:
+        """Repeat the write, never the call, until the store is back.
+
+        Raises:
+            StoreUnavailableError: The worker is told to stop, and this is not worth waiting for.
+        """
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
                 return await write()
             except StoreUnavailableError as error:
+                if self._stopping.is_set() and not while_stopping:
+                    raise
                 log.warning("store_unavailable", error=str(error), retry_in_s=pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
@@ -215,17 +246,18 @@ class Worker:
         """Renew what is running, at a third of the lease, so that two renewals may fail."""
         while True:
             await asyncio.sleep(self._lease_s / 3)
-            claims = [run.claim for run in self._running.values()]
-            if not claims:
+            runs = list(self._running.values())
+            if not runs:
                 continue
             try:
-                lost = await self._store.renew(claims, self._lease_s)
+                lost = await self._store.renew([run.claim for run in runs], self._lease_s)
             except StoreUnavailableError as error:
-                log.warning("leases_not_renewed", leases=len(claims), error=str(error))
+                log.warning("leases_not_renewed", leases=len(runs), error=str(error))
                 continue
-            metrics.LEASES_RENEWED.inc(len(claims) - len(lost))
-            for task_id in lost & self._running.keys():
-                self._running[task_id].lose_lease()
+            metrics.LEASES_RENEWED.inc(len(runs) - len(lost))
+            for run in runs:
+                if run.claim.task_id in lost:
+                    run.lose_lease()
 
     async def _drain(self, dispatching: asyncio.Task[None], drain_s: float) -> None:
         """Finish what is running within the time; hand the rest back without spending attempts."""

@@ -1,5 +1,7 @@
 """What is declared at RabbitMQ: by code, and the same from every service."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,31 +47,36 @@ def task_queue_arguments(queues: Queues, server: tuple[int, int]) -> dict[str, A
     return arguments
 
 
-async def declare(
-    channel: AbstractChannel, queues: Queues, server: tuple[int, int], *, timeout_s: float
-) -> None:
+async def declare(channel: AbstractChannel, queues: Queues, server: tuple[int, int]) -> None:
     """Declare queues and exchange.
 
     Raises:
-        StartError: A queue exists with other arguments.
+        StartError: One of them exists with other arguments.
     """
-    try:
-        dead = await channel.declare_exchange(
-            queues.dead, "fanout", durable=True, timeout=timeout_s
+    with _refusing_others(
+        f"It may hold messages that could not be read: look at them, delete {queues.dead}, "
+        "and start again"
+    ):
+        dead = await channel.declare_exchange(queues.dead, "fanout", durable=True)
+        kept = await channel.declare_queue(
+            queues.dead, durable=True, arguments={"x-queue-type": "quorum"}
         )
-        queue = await channel.declare_queue(
-            queues.dead, durable=True, arguments={"x-queue-type": "quorum"}, timeout=timeout_s
-        )
-        await queue.bind(dead, timeout=timeout_s)
+    await kept.bind(dead)
+    with _refusing_others(
+        "Nothing is lost if you delete it, as the store keeps the tasks: stop the workers, "
+        f"run `rabbitmqctl delete_queue {queues.tasks}`, and start again"
+    ):
         await channel.declare_queue(
-            queues.tasks,
-            durable=True,
-            arguments=task_queue_arguments(queues, server),
-            timeout=timeout_s,
+            queues.tasks, durable=True, arguments=task_queue_arguments(queues, server)
         )
+
+
+@contextmanager
+def _refusing_others(way_out: str) -> Iterator[None]:
+    try:
+        yield
     except ChannelPreconditionFailed as error:
         raise StartError(
             f"RabbitMQ has a queue or exchange of the same name with other arguments: {error}. "
-            "Nothing is lost if you delete it, as the store keeps the tasks: stop the workers, "
-            f"run `rabbitmqctl delete_queue {queues.tasks}`, and start again"
+            f"{way_out}"
         ) from error

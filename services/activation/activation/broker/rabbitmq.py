@@ -1,13 +1,7 @@
-"""A connection to RabbitMQ that is opened anew whenever it is lost.
-
-aio-pika's own robust connection restores channels and consumers behind the caller's back. Here a
-lost connection ends the session, and the next one declares, and consumes, from the start: there is
-one way to come up, and nothing to be half restored.
-"""
+"""Sessions with RabbitMQ: one connection and one channel each."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, NoReturn, cast
 
@@ -16,24 +10,26 @@ from aio_pika.abc import AbstractConnection
 from aiormq import spec
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
-from aiormq.exceptions import AMQPError, DeliveryError
+from aiormq.exceptions import AMQPError
+from pamqp.exceptions import PAMQPException
 
-from activation.broker.delivery import Delivery
+from activation.broker.delivery import RabbitDelivery
 from activation.broker.message import write_message
+from activation.broker.ports import Delivery
 from activation.broker.topology import Queues, declare
 from activation.errors import BrokerUnavailableError
 from activation.ports import Ready
 from activation.telemetry.logging import get_logger
 
-_FIRST_PAUSE_S: Final = 0.2
-_LONGEST_PAUSE_S: Final = 5.0
-_BROKER_ERRORS: Final = (AMQPError, OSError, TimeoutError, RuntimeError)
+# "Detecting Dead TCP Connections with Heartbeats": 5 to 20 s suit most environments.
+_HEARTBEAT_S: Final = 15
+_BROKER_ERRORS: Final = (AMQPError, PAMQPException, OSError, TimeoutError, RuntimeError)
 
 log = get_logger()
 
 
-class Session:
-    """One opened connection with one channel, on which everything is declared."""
+class RabbitSession:
+    """A `Session` on one channel of one connection."""
 
     def __init__(
         self, channel: Channel, queues: Queues, lost: asyncio.Event, *, timeout_s: float
@@ -45,13 +41,9 @@ class Session:
         self._lost = lost
 
     async def publish(self, ready: Ready) -> None:
-        """Publish the message of a task and wait until the broker has it on disk.
-
-        Raises:
-            BrokerUnavailableError: It was not confirmed in time, or no queue took it.
-        """
+        """Publish with a confirm; see `Session.publish`."""
         body, properties = write_message(ready)
-        try:
+        with _broker_errors("no confirm in time"):
             confirmed = await self._channel.basic_publish(
                 body,
                 routing_key=self._queues.tasks,
@@ -60,29 +52,25 @@ class Session:
                 timeout=self._timeout_s,
                 wait=False,
             )
-        except DeliveryError as error:
-            raise BrokerUnavailableError("the broker refused a message") from error
-        except _BROKER_ERRORS as error:
-            raise BrokerUnavailableError(str(error) or "no confirm in time") from error
         if not isinstance(confirmed, spec.Basic.Ack):
             self._lost.set()  # the queue is gone: the next session declares it again
             raise BrokerUnavailableError("no queue took a message")
 
     async def consume(self, prefetch: int, receive: Callable[[Delivery], None]) -> None:
-        """Start consuming tasks; `receive` must only hand the delivery over.
+        """Start consuming; see `Session.consume`.
 
         aiormq cancels its callbacks when a channel closes, so no work may run in them.
         """
         channel, timeout_s, lost = self._channel, self._timeout_s, self._lost
 
         async def on_message(message: DeliveredMessage) -> None:
-            receive(Delivery(message, channel, timeout_s=timeout_s))
+            receive(RabbitDelivery(message, channel, lost, timeout_s=timeout_s))
 
         def on_cancel(_: spec.Basic.Cancel) -> None:
             lost.set()  # by the server: the queue was deleted or its node left
 
         channel.on_consumer_cancel_callbacks.add(on_cancel)
-        with _broker_errors():
+        with _broker_errors("no answer in time"):
             await channel.basic_qos(prefetch_count=prefetch, timeout=timeout_s)
             consuming = await channel.basic_consume(
                 self._queues.tasks, on_message, timeout=timeout_s
@@ -90,31 +78,27 @@ class Session:
         self._tag = consuming.consumer_tag
 
     async def stop_consuming(self) -> None:
-        """Ask for no further deliveries; those on loan stay so."""
+        """Cancel the consumer; see `Session.stop_consuming`."""
         if self._tag is not None and not self._lost.is_set():
-            with _broker_errors():
+            with _broker_errors("no answer in time"):
                 await self._channel.basic_cancel(self._tag, timeout=self._timeout_s)
 
     async def count(self, queue: str) -> tuple[int, int]:
-        """Return how many messages wait in a queue, and how many consumers it has.
-
-        Raises:
-            BrokerUnavailableError: The broker did not answer, or has no such queue.
-        """
-        with _broker_errors():
+        """Count messages and consumers; see `Session.count`."""
+        with _broker_errors("no answer in time"):
             declared = await self._channel.queue_declare(
                 queue, passive=True, timeout=self._timeout_s
             )
         return declared.message_count or 0, declared.consumer_count or 0
 
     async def wait_lost(self) -> NoReturn:
-        """Wait until the session is over, and raise `BrokerUnavailableError`."""
+        """Wait until connection or channel is closed, whoever closed it."""
         await self._lost.wait()
         raise BrokerUnavailableError("the session with RabbitMQ is over")
 
 
-class Broker:
-    """Keeps a session with RabbitMQ.
+class RabbitMQ:
+    """A RabbitMQ server.
 
     Args:
         url: `amqp://user:password@host/vhost`, or `amqps://`.
@@ -128,69 +112,48 @@ class Broker:
         self._name = name
         self._queues = queues
         self._timeout_s = timeout_s
-        self.session: Session | None = None
-
-    async def check(self) -> None:
-        """Raise `BrokerUnavailableError` unless a session is open."""
-        if self.session is None:
-            raise BrokerUnavailableError("no connection to RabbitMQ")
-
-    async def keep(self, work: Callable[[Session], Awaitable[None]]) -> None:
-        """Do some work with a session; when the session is lost, again with a new one.
-
-        Returns when the work returns.
-
-        Raises:
-            StartError: What exists at the broker contradicts what is declared.
-        """
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            try:
-                async with self._open() as session, asyncio.TaskGroup() as group:
-                    self.session = session
-                    pause_s = _FIRST_PAUSE_S
-                    log.info("broker_connected", name=self._name)
-                    losing = group.create_task(session.wait_lost(), name="session")
-                    await work(session)
-                    losing.cancel()
-                return  # noqa: TRY300  # the work is done
-            except* BrokerUnavailableError as errors:
-                cause = errors.exceptions[0]
-                log.warning("broker_unavailable", error=str(cause), retry_in_s=round(pause_s, 2))
-            finally:
-                self.session = None
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # no cryptography
-            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
 
     @asynccontextmanager
-    async def _open(self) -> AsyncIterator[Session]:
-        with _broker_errors():
+    async def open_session(self) -> AsyncIterator[RabbitSession]:
+        """Connect and declare.
+
+        Raises:
+            BrokerUnavailableError: There is no way in at the moment.
+            StartError: What exists at the broker contradicts what is declared.
+        """
+        with _broker_errors("no connection in time"):
             connection = await aio_pika.connect(
                 self._url,
                 timeout=self._timeout_s,
+                heartbeat=_HEARTBEAT_S,
                 client_properties={"connection_name": self._name},
             )
         try:
-            with _broker_errors():
-                session = await self._prepare(connection)
+            with _broker_errors("no answer in time"):
+                async with asyncio.timeout(self._timeout_s):
+                    session = await self._prepare(connection)
             yield session
         finally:
-            # The broker takes back what is on loan whether or not it hears our goodbye.
-            with _ignored_errors():
-                async with asyncio.timeout(self._timeout_s):
-                    await connection.close()
+            await self._close(connection)
 
-    async def _prepare(self, connection: AbstractConnection) -> Session:
-        lost = asyncio.Event()
+    async def _prepare(self, connection: AbstractConnection) -> RabbitSession:
         declaring = await connection.channel()
-        server = _server_version(connection)
-        await declare(declaring, self._queues, server, timeout_s=self._timeout_s)
+        await declare(declaring, self._queues, _server_version(connection))
         await declaring.close()
         working = await connection.channel(publisher_confirms=True)
         channel = cast("Channel", await working.get_underlay_channel())
+        lost = asyncio.Event()
         for closing in (channel.closing, channel.connection.closing):
             closing.add_done_callback(lambda _: lost.set())
-        return Session(channel, self._queues, lost, timeout_s=self._timeout_s)
+        return RabbitSession(channel, self._queues, lost, timeout_s=self._timeout_s)
+
+    async def _close(self, connection: AbstractConnection) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await connection.close()
+        except _BROKER_ERRORS as error:
+            # The broker takes back what is on loan whether or not it hears our goodbye.
+            log.debug("broker_close_failed", error=str(error) or type(error).__name__)
 
 
 def _server_version(connection: AbstractConnection) -> tuple[int, int]:
@@ -203,17 +166,19 @@ def _server_version(connection: AbstractConnection) -> tuple[int, int]:
 
 
 @contextmanager
-def _broker_errors() -> Iterator[None]:
-    """Turn the library's ways of saying that the broker is out of reach into one error."""
+def _broker_errors(unspoken: str) -> Iterator[None]:
+    """Turn the library's ways of saying that the broker is out of reach into one error.
+
+    Args:
+        unspoken: Said of an error that has no text of its own: a timeout.
+    """
     try:
         yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Nobody cancelled us: aiormq ends what waits on a stuck connection in this way.
+        raise BrokerUnavailableError("the connection was closed") from error
     except _BROKER_ERRORS as error:
-        raise BrokerUnavailableError(str(error) or type(error).__name__) from error
-
-
-@contextmanager
-def _ignored_errors() -> Iterator[None]:
-    try:
-        yield
-    except _BROKER_ERRORS as error:
-        log.debug("broker_close_failed", error=str(error) or type(error).__name__)
+        raise BrokerUnavailableError(str(error) or unspoken) from error
