@@ -3,7 +3,7 @@
 import asyncio
 
 import aio_pika
-from aio_pika.abc import Arguments
+from pamqp.common import Arguments
 
 from tests.support.servers import RabbitMQ
 

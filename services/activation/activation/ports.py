@@ -211,7 +211,7 @@ class TaskStore(Protocol):
         ...
 
     async def replay(self, task_id: TaskId) -> Task | None:
-        """Queue a failed task again, behind its device's unfinished ones, with all attempts.
+        """Queue a failed task again, in its old place of its device's line, with all attempts.
 
         None if there is no such task.
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from activation.settings import (
     BrokerSettings,
@@ -30,3 +30,9 @@ class GatewaySettings(ServiceSettings, StoreSettings, BrokerSettings, RetrySetti
 
     reap_every_s: Seconds = 2.0
     retention_s: Seconds = 30 * 86_400.0  # ended tasks are deleted after this; dead letters stay
+
+    @model_validator(mode="after")
+    def _retention_outlives_keys(self) -> "GatewaySettings":
+        if self.retention_s <= self.key_lifetime_s:
+            raise ValueError("retention_s must exceed key_lifetime_s: a key goes with its task")
+        return self

@@ -129,7 +129,7 @@ def parse_json(body: bytes) -> Any:
         raise _unreadable(_TOO_DEEP)
     if ambiguous:
         raise invalid(
-            Fault(f"{json.dumps(name)} is given twice", pointer=pointer((*path, name)))
+            Fault("is given twice", pointer=pointer((*path, name)))
             for path, inner in walk(value)
             if isinstance(inner, _Ambiguous)
             for name in inner.repeated

@@ -131,8 +131,7 @@ SUBMIT: Final[dict[str, Any]] = {
         422: problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "The body breaks a rule, or the Idempotency-Key was used for a different one.",
-            "timeoutInSeconds must be an integer from 1 to 900",
-            Fault("timeoutInSeconds must be an integer from 1 to 900", "/timeoutInSeconds"),
+            Fault("must be an integer from 1 to 900", pointer="/timeoutInSeconds"),
         ),
         429: problem(
             HTTPStatus.TOO_MANY_REQUESTS,
@@ -225,8 +224,7 @@ SEARCH: Final[dict[str, Any]] = {
         422: problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "A query parameter breaks a rule.",
-            "limit: Input should be less than or equal to 500",
-            Fault("limit: Input should be less than or equal to 500", parameter="limit"),
+            Fault("Input should be less than or equal to 500", parameter="limit"),
         ),
         **_COMMON,
     },

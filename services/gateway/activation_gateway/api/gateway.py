@@ -34,6 +34,7 @@ class Boundary:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
         try:
             await self._app(scope, receive, send)
         except Exception as error:  # noqa: BLE001  # nothing lies above: answered and logged here

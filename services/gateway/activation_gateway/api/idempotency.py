@@ -22,10 +22,8 @@ def read_key(header: str, equipment: str, submission: Submission) -> Idempotency
         ProblemError: It is no key.
     """
     if not _KEY.fullmatch(header):
-        detail = "Idempotency-Key must be 1 to 255 visible ASCII characters"
-        raise ProblemError(
-            HTTPStatus.BAD_REQUEST, detail, faults=[Fault(detail, header="Idempotency-Key")]
-        )
+        fault = Fault("must be 1 to 255 visible ASCII characters", header="Idempotency-Key")
+        raise ProblemError(HTTPStatus.BAD_REQUEST, str(fault), faults=[fault])
     return IdempotencyKey(header, _fingerprint(equipment, submission))
 
 

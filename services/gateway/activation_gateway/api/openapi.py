@@ -50,13 +50,13 @@ def shown(description: str, *, headers: Json | None = None, **examples: object) 
 def problem(
     status: HTTPStatus,
     description: str,
-    detail: str,
-    fault: Fault | None = None,
+    fault: str | Fault,
     *,
     headers: Json | None = None,
 ) -> Json:
-    """Describe a problem by an example."""
-    body = Problem(status, status.phrase, detail, errors=[fault] if fault else None)
+    """Describe a problem by an example of what can be wrong."""
+    errors = [fault] if isinstance(fault, Fault) else None
+    body = Problem(status, status.phrase, str(fault), errors=errors)
     return {
         "description": description,
         "headers": headers or {},

@@ -43,6 +43,9 @@ class Fault:
     parameter: Annotated[str | None, Field(description="Which query parameter.")] = None
     header: Annotated[str | None, Field(description="Which header.")] = None
 
+    def __str__(self) -> str:
+        return f"{self.header or self.parameter or self.pointer or 'body'}: {self.detail}"
+
 
 @body
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def invalid(faults: Iterable[Fault]) -> ProblemError:
     named = list(islice(faults, _MOST_FAULTS))
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        "; ".join(fault.detail for fault in named),
+        "; ".join(map(str, named)),
         faults=named,
     )
 
@@ -121,8 +124,7 @@ def _as_problem(error: Exception) -> ProblemError:
                 headers={"Retry-After": str(_STORE_RETRY_AFTER_S)},
             )
         case KeyConflictError():
-            why = "This Idempotency-Key was used for a different request"
-            problem = invalid([Fault(why, header="Idempotency-Key")])
+            problem = invalid([Fault("was used for a different request", header="Idempotency-Key")])
         case TransitionError():
             problem = ProblemError(HTTPStatus.CONFLICT, str(error))
         case RequestValidationError():
@@ -138,9 +140,9 @@ def _as_problem(error: Exception) -> ProblemError:
 
 def _query_fault(fault: ErrorDetails) -> Fault:
     """Translate what pydantic says of a query; nothing else is validated by it."""
-    name = str(fault["loc"][1])
-    why = "is not known" if fault["type"] == "extra_forbidden" else fault["msg"]
-    return Fault(f"{name}: {why.removeprefix('Value error, ')}", parameter=name)
+    unknown = fault["type"] == "extra_forbidden"
+    why = "is not known" if unknown else fault["msg"].removeprefix("Value error, ")
+    return Fault(why, parameter=str(fault["loc"][1]))
 
 
 def _from_router(error: HTTPException) -> ProblemError:

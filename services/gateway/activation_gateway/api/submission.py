@@ -39,11 +39,9 @@ def read_submission(body: Any) -> Submission:
         ProblemError: 422, with all faults.
     """
     if not isinstance(body, dict):
-        raise invalid([Fault("The body must be an object", pointer=pointer(()))])
+        raise invalid([Fault("must be an object", pointer=pointer(()))])
     faults = [
-        Fault(f"{json.dumps(name)} is not known", pointer=pointer((name,)))
-        for name in body
-        if name not in _MEMBERS
+        Fault("is not known", pointer=pointer((name,))) for name in body if name not in _MEMBERS
     ]
     timeout_s = _read_timeout(body.get("timeoutInSeconds", DEFAULT_TIMEOUT_S), faults)
     parameters = _read_parameters(body.get("parameters", {}), faults)
@@ -53,7 +51,7 @@ def read_submission(body: Any) -> Submission:
         return Submission(timeout_s, parameters, _write(parameters))
     except ValueError:  # JSON has no infinity, but 1e999 is one when it is read
         raise invalid(
-            Fault("The number is too large", pointer=pointer(path))
+            Fault("is too large a number", pointer=pointer(path))
             for path, value in walk(body)
             if isinstance(value, float) and math.isinf(value)
         ) from None
@@ -66,7 +64,7 @@ def _read_timeout(value: Any, faults: list[Fault]) -> int:
         return int(value)
     faults.append(
         Fault(
-            f"timeoutInSeconds must be an integer from {SHORTEST_TIMEOUT_S} to {LONGEST_TIMEOUT_S}",
+            f"must be an integer from {SHORTEST_TIMEOUT_S} to {LONGEST_TIMEOUT_S}",
             pointer="/timeoutInSeconds",
         )
     )
@@ -79,18 +77,15 @@ def _read_parameters(value: Any, faults: list[Fault]) -> dict[str, Any]:
         return value
     merged: dict[str, Any] = {}
     if not isinstance(value, list):
-        faults.append(Fault("parameters must be an object", pointer="/parameters"))
+        faults.append(Fault("must be an object", pointer="/parameters"))
         return merged
     for place, element in enumerate(value):
         path = ("parameters", place)
         if not isinstance(element, dict) or len(element) != 1:
-            detail = "An element of parameters must be an object with a single member"
+            detail = "must be an object with a single member"
             faults.append(Fault(detail, pointer=pointer(path)))
         elif element.keys() & merged.keys():
-            [name] = element
-            faults.append(
-                Fault(f"{json.dumps(name)} is given twice", pointer=pointer((*path, name)))
-            )
+            faults.append(Fault("is given twice", pointer=pointer((*path, *element))))
         else:
             merged.update(element)
     return merged

@@ -1,6 +1,6 @@
 """The ends of attempts as rows of a batch, and back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,8 @@ from activation.domain.retry import RetryPolicy
 from activation.domain.task import ENDED, Claim, EventName, State, TaskId
 from activation.ports import Result
 from activation.store.sql.schema import iso
+
+Fence = tuple[TaskId, int]  # a task and the number of one of its attempts
 
 
 def event_row(
@@ -59,7 +61,7 @@ def end_event(result: Result, state: State, now: datetime) -> dict[str, Any]:
         result.claim.task_id,
         name,
         result.claim.attempt,
-        reason=result.outcome.reason,
+        reason=Reason.CANCELLED if state is State.CANCELLED else result.outcome.reason,
         message=result.outcome.message,
         not_before=now + timedelta(seconds=result.verdict.retry_in_s) if retried else None,
     )
@@ -91,14 +93,19 @@ def lost_attempt(row: RowMapping, policy: RetryPolicy) -> Result:
     return Result(claim, outcome, policy.judge(outcome, counted=row["counted"], draw=0.0))
 
 
-def written_before(results: Sequence[Result], found: Iterable[RowMapping]) -> dict[TaskId, State]:
+def fence(result: Result) -> Fence:
+    """Name the attempt that a result ends; a batch may hold results of two attempts of one task."""
+    return result.claim.task_id, result.claim.attempt
+
+
+def written_before(results: Iterable[Result], found: Iterable[RowMapping]) -> dict[Fence, State]:
     """Find the results that stand in the store already: their commit's answer was lost."""
-    present = {row["id"]: row for row in found}
-    states: dict[TaskId, State] = {}
+    present = {(TaskId(row["id"]), row["attempt"]): State(row["state"]) for row in found}
+    states: dict[Fence, State] = {}
     for result in results:
-        row = present.get(result.claim.task_id)
-        if row is None or row["attempt"] != result.claim.attempt:
-            continue
-        if row["state"] == result.verdict.state.value:
-            states[result.claim.task_id] = result.verdict.state
+        state = present.get(fence(result))
+        # What would be queued again is cancelled if that was asked for, then or since.
+        withdrawn = state is State.CANCELLED and result.verdict.state is State.QUEUED
+        if state is not None and (state is result.verdict.state or withdrawn):
+            states[fence(result)] = state
     return states

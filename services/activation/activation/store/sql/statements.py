@@ -171,7 +171,7 @@ class Statements:
         return (
             update(tasks)
             .where(_t.seq.in_(oldest))
-            .values(head=True, publish_at=_now, runnable_at=_now)
+            .values(head=True, publish_at=bindparam("publish_at", type_=Utc), runnable_at=_now)
             .returning(_t.id)
         )
 
@@ -320,7 +320,7 @@ class Statements:
                 worker=null(),
                 lease_until=null(),
             )
-            .returning(_t.id, _t.state)
+            .returning(_t.id, _t.attempt, _t.state)
         )
 
     def _find_expired(self) -> Select[tuple[object, ...]]:

@@ -1,7 +1,7 @@
 """The transactions of the store, made of the named statements."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,9 +31,11 @@ from activation.store.sql.clock import DatabaseClock
 from activation.store.sql.engine import store_errors
 from activation.store.sql.notices import Notices, write_notice
 from activation.store.sql.results import (
+    Fence,
     end_event,
     end_row,
     event_row,
+    fence,
     lost_attempt,
     written_before,
 )
@@ -92,17 +94,16 @@ class SqlStore:
             if any(task.idempotency for task in tasks):
                 keys_from = now - timedelta(seconds=self._key_lifetime_s)
                 await tx.execute(self._do.forget_old_keys, {"batch": given, "keys_from": keys_from})
+            publish_at = self._in(self._publish_lease_s, now)
             inserted = await _rows(
-                tx,
-                self._do.insert_tasks,
-                {"batch": given, "now": now, "publish_at": self._in(self._publish_lease_s, now)},
+                tx, self._do.insert_tasks, {"batch": given, "now": now, "publish_at": publish_at}
             )
             ready = {row["id"] for row in inserted if row["head"]}
             new = {row["id"] for row in inserted}
             await self._record(tx, now, [event_row(id_, EventName.ACCEPTED, 0) for id_ in new])
             if len(new) == len(tasks):
                 return [Accepted(task.id, ready=task.id in ready) for task in tasks]
-            ready |= await self._promote(tx, seen, now)
+            ready |= await self._promote(tx, seen, now, publish_at=publish_at)
             found = await _rows(tx, self._do.find_repeated, {"batch": given})
         repeated = repeated_answers(tasks, found)
         return [
@@ -198,13 +199,14 @@ class SqlStore:
 
     async def finish(self, results: Sequence[Result]) -> Sequence[State | None]:
         """Write the ends of attempts; see `TaskStore.finish`."""
+        by_fence = {fence(result): result for result in results}
         async with self._write() as tx:
-            states = await self._end(tx, results, self._do.finish)
-            missed = [one.claim.task_id for one in results if one.claim.task_id not in states]
+            states = await self._end(tx, by_fence.values(), self._do.finish)
+            missed = [task_id for task_id, attempt in by_fence if (task_id, attempt) not in states]
             if missed:
                 found = await _rows(tx, self._do.find_by_id, {"batch": encode_ids(missed)})
                 states |= written_before(results, found)
-        return [states.get(result.claim.task_id) for result in results]
+        return [states.get(fence(result)) for result in results]
 
     async def reap(self, max_attempts: int, limit: int) -> Sequence[Reaped]:
         """Take back tasks of lost workers; see `TaskStore.reap`."""
@@ -213,12 +215,12 @@ class SqlStore:
             expired = await _rows(tx, self._do.find_expired, {"now": self.now(), "limit": limit})
             if not expired:
                 return []
-            lost = {row["id"]: lost_attempt(row, policy) for row in expired}
-            states = await self._end(tx, list(lost.values()), self._do.reap)
+            lost = [lost_attempt(row, policy) for row in expired]
+            states = await self._end(tx, lost, self._do.reap)
         return [
-            Reaped(row["id"], row["equipment"], row["worker"], row["attempt"], states[row["id"]])
+            Reaped(row["id"], row["equipment"], row["worker"], row["attempt"], state)
             for row in expired
-            if row["id"] in states
+            if (state := states.get((row["id"], row["attempt"])))
         ]
 
     async def cancel(self, task_id: TaskId) -> Task | None:
@@ -229,12 +231,23 @@ class SqlStore:
                 return task
             if task.state in {State.SUCCEEDED, State.FAILED}:
                 raise TransitionError(f"the task has {task.state} and cannot be cancelled any more")
-            now, given = self.now(), {"task_id": task_id, "why": "Cancelled while it waited"}
-            ended = await _rows(tx, self._do.cancel_queued, {**given, "now": now})
-            asked = [] if ended else await _rows(tx, self._do.request_cancel, given)
-            name = EventName.CANCELLED if ended else EventName.CANCEL_REQUESTED
-            if ended or asked:
-                event = event_row(task_id, name, task.attempt, reason=Reason.CANCELLED)
+            now, why = self.now(), "Cancelled while it waited"
+            given = {"task_id": task_id, "why": why, "now": now}
+            ended = await _rows(tx, self._do.cancel_queued, given)
+            asked = [] if ended else await _rows(tx, self._do.request_cancel, {"task_id": task_id})
+            for row in ended:
+                event = event_row(
+                    task_id,
+                    EventName.CANCELLED,
+                    row["attempt"],
+                    reason=Reason.CANCELLED,
+                    message=why,
+                )
+                await self._record(tx, now, [event])
+            for row in asked:
+                event = event_row(
+                    task_id, EventName.CANCEL_REQUESTED, row["attempt"], reason=Reason.CANCELLED
+                )
                 await self._record(tx, now, [event])
             if ended:
                 ready = await self._promote(tx, [task.equipment], now)
@@ -338,9 +351,14 @@ class SqlStore:
         return await queries.get(tx, task_id)
 
     async def _promote(
-        self, tx: AsyncConnection, devices: Iterable[str], now: datetime
+        self,
+        tx: AsyncConnection,
+        devices: Iterable[str],
+        now: datetime,
+        *,
+        publish_at: datetime | None = None,
     ) -> set[TaskId]:
-        given = {"batch": _encode_devices(devices), "now": now}
+        given = {"batch": _encode_devices(devices), "now": now, "publish_at": publish_at or now}
         return {row["id"] for row in await _rows(tx, self._do.promote, given)}
 
     async def _record(
@@ -356,25 +374,21 @@ class SqlStore:
     async def _end(
         self,
         tx: AsyncConnection,
-        results: Sequence[Result],
+        results: Collection[Result],
         statement: Executable,
-    ) -> dict[TaskId, State]:
+    ) -> dict[Fence, State]:
         """Write ends, their events, and whose turn is next; returns the states written."""
         devices = {result.claim.equipment for result in results}
         await self._lock(tx, devices)
         now = self.now()
         rows = encode(end_row(result, now) for result in results)
         ended = await _rows(tx, statement, {"batch": rows, "now": now})
-        states = {TaskId(row["id"]): State(row["state"]) for row in ended}
-        written = [result for result in results if result.claim.task_id in states]
-        await self._record(
-            tx,
-            now,
-            [end_event(one, states[one.claim.task_id], now) for one in written],
-        )
+        states = {(TaskId(row["id"]), row["attempt"]): State(row["state"]) for row in ended}
+        written = [result for result in results if fence(result) in states]
+        await self._record(tx, now, [end_event(one, states[fence(one)], now) for one in written])
         promoted = await self._promote(tx, devices, now)
         if states:
-            over = [task_id for task_id, state in states.items() if state is not State.QUEUED]
+            over = [task_id for (task_id, _), state in states.items() if state is not State.QUEUED]
             soon = bool(promoted) or len(over) < len(states)
             await self._tell(tx, ready=soon, ended=over)
         return states

@@ -1,0 +1,119 @@
+"""The handler hangs, breaks off, talks nonsense, is busy, and is killed."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.support.account import Row
+from tests.support.system import System, eventually
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+
+ONCE_PERMANENT: Final[dict[int, str]] = {
+    400: "refused",
+    401: "refused",
+    403: "refused",
+    404: "unknown_equipment",
+    409: "refused",
+    422: "refused",
+    500: "provisioning_error",
+}
+
+# What the handler does once, and the reason that the first attempt ends with.
+TRANSIENT: Final[dict[str, tuple[Row, str]]] = {
+    "TOOMANY429": ({"do": "answer", "status": 429, "retry_after": 2}, "overloaded"),
+    "BADGATEWAY502": ({"do": "answer", "status": 502}, "unavailable"),
+    "BUSY503": ({"do": "answer", "status": 503}, "unavailable"),
+    "GATEWAYTIME504": ({"do": "answer", "status": 504}, "unavailable"),
+    "RESETATSTART": ({"do": "reset", "at": "start"}, "unreachable"),
+    "RESETINMIDDLE": ({"do": "reset", "at": "middle"}, "unreachable"),
+    "HALFANANSWER": ({"do": "half"}, "unreadable"),
+    "GARBAGEHTTP": ({"do": "garbage", "instead_of": "http"}, "unreadable"),
+    "GARBAGEJSON": ({"do": "garbage", "instead_of": "json"}, "unreadable"),
+    "HUGEANSWER": ({"do": "huge"}, "unreadable"),
+    "WEBPAGE": ({"do": "wrong_type"}, "unreadable"),
+    "HANGSIDLE": ({"do": "hang"}, "no_answer"),
+    "HANGSACTED": ({"do": "hang", "acts": True}, "no_answer"),
+}
+
+
+async def test_each_fault_ends_as_the_table_says_and_store_and_ledger_agree(
+    tmp_path: Path, amqp_url: str, database_url: str
+) -> None:
+    """Permanent answers fail at once; all else is tried again with the same key, and succeeds."""
+    async with System(tmp_path, amqp_url, database_url, handler_s=0, grace_s=0.5) as system:
+        for status in ONCE_PERMANENT:
+            await system.script([{"do": "answer", "status": status}], f"REFUSED{status}")
+        for device, (step, _) in TRANSIENT.items():
+            await system.script([step], device)
+
+        await system.submit_many(
+            [*(f"REFUSED{status}" for status in ONCE_PERMANENT), *TRANSIENT], timeout_s=1
+        )
+        await system.wait_all_ended()
+
+        await system.account()
+        tasks = {task["equipment"]: await system.task(task["taskId"]) for task in await system.tasks()}
+        for status, reason in ONCE_PERMANENT.items():
+            assert ending(tasks[f"REFUSED{status}"]) == ("failed", 1, reason)
+        for device, (_, reason) in TRANSIENT.items():
+            assert (device, *ending(tasks[device])) == (device, "succeeded", 2, "completed")
+            assert (device, tasks[device]["attempts"][0]["reason"]) == (device, reason)
+        waited_s = pause_s(await system.calls(), "TOOMANY429")
+        assert waited_s >= 2.0
+
+
+async def test_a_handler_that_never_recovers_makes_dead_letters(
+    tmp_path: Path, amqp_url: str, postgres_url: str
+) -> None:
+    """Out of attempts a task fails, is kept as a dead letter, and lets the device's next one run."""
+    async with System(tmp_path, amqp_url, postgres_url, handler_s=0, max_attempts=3) as system:
+        await system.script([{"do": "answer", "status": 503, "times": 3}], "BROKEN01")
+
+        first, second = await system.submit_many(["BROKEN01"], each=2)
+        await system.wait_all_ended()
+
+        account = await system.account()
+        assert ending(account.task(first)) == ("failed", 3, "unavailable")
+        assert account.task(first)["deadLetter"]
+        assert ending(account.task(second)) == ("succeeded", 1, "completed")
+
+
+async def test_calls_cut_off_by_a_kill_of_the_handler_are_made_again(
+    tmp_path: Path, amqp_url: str, database_url: str
+) -> None:
+    """SIGKILL during calls: connections break, and later are refused, until it is back."""
+    async with System(
+        tmp_path, amqp_url, database_url, handler_s=1, max_attempts=50, retry_cap_s=1
+    ) as system:
+        devices = [f"DEVICE{n:02}" for n in range(10)]
+        await system.submit_many(devices, each=2)
+
+        async def all_called() -> bool:
+            return len(await system.calls_in_progress()) == len(devices)
+
+        await eventually(all_called, what="a call for each device")
+        await system.kill_handler()
+
+        async def refused() -> bool:
+            counted = await system.metrics(system.workers[0])
+            return counted.get("activation_retries_total{reason=unreachable}", 0) > len(devices)
+
+        await eventually(refused, what="connections refused")
+        await system.handler.start()
+        await system.wait_all_ended()
+
+        account = await system.account()
+        assert {task["state"] for task in account.tasks} == {"succeeded"}
+        assert sum(call["outcome"] == "killed" for call in account.calls) == len(devices)
+
+
+def ending(task: Row) -> tuple[Any, ...]:
+    return task["state"], task["attempt"], task["reason"]
+
+
+def pause_s(calls: list[Row], device: str) -> float:
+    """Return the time between the end of a device's first call and the start of its second."""
+    first, second = (call for call in calls if call["equipment"] == device)
+    return float(second["started_at"] - first["ended_at"])

@@ -1,0 +1,145 @@
+"""Workers are killed, told to leave, and frozen, while they call the handler."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.account import Row
+from tests.support.system import System, eventually
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+
+DEVICES = [f"DEVICE{n:02}" for n in range(8)]
+
+
+def event_names(task: Row) -> list[str]:
+    return [event["name"] for event in task["events"]]
+
+
+async def test_tasks_of_a_killed_worker_are_done_by_another(
+    tmp_path: Path, amqp_url: str, database_url: str
+) -> None:
+    """SIGKILL during calls: the lease runs out, the call is repeated with the same key."""
+    async with System(
+        tmp_path, amqp_url, database_url, workers=2, handler_s=1.5, lease_s=3, concurrency=4
+    ) as system:
+        victim, _ = system.workers
+        await system.submit_many(DEVICES, each=2)
+
+        async def victims_calls() -> list[str]:
+            running = {task["taskId"]: task["worker"] for task in await system.tasks(state="running")}
+            called = [call["key"] for call in await system.calls_in_progress()]
+            return [key for key in called if running.get(key) == victim.name]
+
+        await eventually(victims_calls, what="a call of the victim's")
+        victim.kill()
+        orphans = [
+            task["taskId"]
+            for task in await system.tasks(state="running")
+            if task["worker"] == victim.name
+        ]
+        await system.wait_all_ended()
+
+        account = await system.account()
+        assert orphans
+        for orphan in orphans:
+            task = await system.task(orphan)
+            assert (task["state"], task["attempt"]) == ("succeeded", 2)
+            assert "lease_expired" in event_names(task)
+            assert sum(call["activated"] for call in account.calls_of(orphan)) == 1
+
+
+async def test_a_worker_told_to_leave_finishes_its_calls_and_starts_no_others(
+    tmp_path: Path, amqp_url: str, database_url: str
+) -> None:
+    """SIGTERM with time to drain: what runs ends as its first attempt, the rest stays queued."""
+    async with System(
+        tmp_path, amqp_url, database_url, handler_s=1.5, concurrency=4
+    ) as system:
+        [worker] = system.workers
+        await system.submit_many(DEVICES)
+
+        async def all_slots_busy() -> bool:
+            return len(await system.calls_in_progress()) == 4
+
+        await eventually(all_slots_busy, what="four calls")
+        exit_code = await worker.terminate()
+        ended = await system.tasks(state="succeeded")
+        waiting = await system.tasks(state="queued")
+        await worker.start()
+        await system.wait_all_ended()
+
+        account = await system.account()
+        assert exit_code == 0
+        assert (len(ended), len(waiting)) == (4, 4)
+        assert [task["attempt"] for task in account.tasks] == [1] * 8
+        assert len(account.calls) == 8
+
+
+async def test_a_worker_without_time_hands_its_calls_back_and_burns_no_attempt(
+    tmp_path: Path, amqp_url: str, database_url: str
+) -> None:
+    """SIGTERM with a drain that is too short: the only attempt allowed is still there after it."""
+    async with System(
+        tmp_path, amqp_url, database_url, handler_s=3, drain_s=0.2, max_attempts=1
+    ) as system:
+        [worker] = system.workers
+        await system.submit_many(DEVICES)
+
+        async def all_called() -> bool:
+            return len(await system.calls_in_progress()) == len(DEVICES)
+
+        await eventually(all_called, what="a call for each device")
+        exit_code = await worker.terminate()
+        handed_back = await system.tasks(state="queued")
+        await worker.start()
+        await system.wait_all_ended()
+
+        account = await system.account()
+        assert exit_code == 0
+        assert len(handed_back) == len(DEVICES)
+        assert [(task["state"], task["attempt"]) for task in account.tasks] == [
+            ("succeeded", 2)
+        ] * len(DEVICES)
+        task = await system.task(account.tasks[0]["taskId"])
+        assert event_names(task) == ["accepted", "started", "handed_back", "started", "succeeded"]
+
+
+@pytest.mark.parametrize("second_call_s", [0.0, 3.0], ids=["ended", "running"])
+async def test_the_late_result_of_a_frozen_worker_changes_nothing(
+    tmp_path: Path, amqp_url: str, database_url: str, second_call_s: float
+) -> None:
+    """SIGSTOP beyond the lease: the frozen worker's failure comes after, or during, attempt 2."""
+    async with System(tmp_path, amqp_url, database_url, lease_s=3) as system:
+        [frozen] = system.workers
+        await system.script(
+            [
+                {"do": "answer", "status": 500, "latency_s": 1.0},
+                {"do": "answer", "status": 200, "latency_s": second_call_s},
+            ]
+        )
+        [task_id] = await system.submit_many(["FROZEN01"])
+        await eventually(system.calls_in_progress, what="the first call")
+
+        frozen.pause()
+        await system.add_worker().start()
+
+        async def second_attempt() -> bool:
+            return len(await system.calls()) == 2
+
+        await eventually(second_attempt, what="the second attempt")
+        if second_call_s == 0.0:
+            await system.wait_all_ended()
+        frozen.resume()
+
+        async def noticed() -> float:
+            counted = await system.metrics(frozen)
+            return counted["activation_results_stale_total"] + counted["activation_leases_lost_total"]
+
+        await eventually(noticed, what="the frozen worker's insight")
+        await system.wait_all_ended()
+
+        await system.account()
+        task = await system.task(task_id)
+        assert (task["state"], task["attempt"]) == ("succeeded", 2)
+        assert event_names(task) == ["accepted", "started", "lease_expired", "started", "succeeded"]
