@@ -50,22 +50,21 @@ class Broker:
         Raises:
             StartError: What exists at the broker contradicts what is declared.
         """
+        now = asyncio.get_running_loop().time
         pause_s = _FIRST_PAUSE_S
         while True:
-            begun = asyncio.get_running_loop().time()
+            begun = now()
             try:
                 await self._work(work)
                 return  # noqa: TRY300  # the work is done
             except* BrokerUnavailableError as errors:
-                log.warning(
-                    "broker_unavailable",
-                    error=str(first_cause(errors)),
-                    retry_in_s=round(pause_s, 2),
-                )
+                # A session that ends as soon as it is open must not be opened again in a hurry.
+                if now() - begun > 2 * _LONGEST_PAUSE_S:
+                    pause_s = _FIRST_PAUSE_S
+                cause = str(first_cause(errors))
+                log.warning("broker_unavailable", error=cause, retry_in_s=round(pause_s, 2))
             await asyncio.sleep(pause_s * (0.5 + self._draw() / 2))
-            # A session that ends as soon as it is open must not be opened again in a hurry.
-            lasted = asyncio.get_running_loop().time() - begun > 2 * _LONGEST_PAUSE_S
-            pause_s = _FIRST_PAUSE_S if lasted else min(_LONGEST_PAUSE_S, pause_s * 2)
+            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
 
     async def _work(self, work: Callable[[Session], Awaitable[None]]) -> None:
         async with self._open_session() as session, asyncio.TaskGroup() as group:

@@ -1,0 +1,35 @@
+"""Confirmed publishes with aio-pika, 100 outstanding: prints how many a second."""
+
+import asyncio
+import sys
+import time
+
+import aio_pika
+import uvloop
+
+URL, COUNT, OUTSTANDING = sys.argv[1], int(sys.argv[2]), 100
+
+
+async def main() -> None:
+    connection = await aio_pika.connect(URL)
+    async with connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(
+            "bare.publish", durable=True, arguments={"x-queue-type": "quorum"}
+        )
+        left = iter(range(COUNT))
+
+        async def publish() -> None:
+            for n in left:
+                message = aio_pika.Message(
+                    b'{"version":1,"taskId":"%d"}' % n, delivery_mode=2, message_id=str(n)
+                )
+                await channel.default_exchange.publish(message, queue.name, mandatory=True)
+
+        began = time.perf_counter()
+        await asyncio.gather(*(publish() for _ in range(OUTSTANDING)))
+        print(COUNT / (time.perf_counter() - began))
+        await queue.delete(if_empty=False)
+
+
+uvloop.run(main())

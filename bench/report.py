@@ -1,0 +1,102 @@
+"""Writes the plot and the tables of `bench/README.md` from `results.json`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- results -->\n", "<!-- end of results -->"
+OURS, BARE = "#1f6feb", "#9aa4b2"
+INSERT, ROUTE, LOOP = "bare FastAPI and insert", "bare FastAPI route", "bare aio-pika loop"
+POSTGRES = "Activation, PostgreSQL"
+
+Results = dict[str, Any]
+
+
+def tables(found: Results) -> str:
+    """Return the results as Markdown."""
+    accept, drain = found["accept"], found["drain"]
+    lines = [
+        f"{found['machine']['cores']} cores, Python {found['machine']['python']}; medians.",
+        "",
+        "| one process, 64 clients | POST/s | of the route | of the insert | p50 ms | p99 ms |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(
+            f"| {name} | {run['per_s']:,.0f} | {run['per_s'] / accept[ROUTE]['per_s']:.2f} "
+            f"| {run['per_s'] / accept[INSERT]['per_s']:.2f} "
+            f"| {run['p50_ms']:.1f} | {run['p99_ms']:.1f} |"
+            for name, run in accept.items()
+        ),
+        "",
+        "| one worker, handler at 0 s | tasks/s | of the bare loop |",
+        "| --- | --- | --- |",
+        *(
+            f"| {name} | {run['per_s']:,.0f} | {run['per_s'] / drain[LOOP]['per_s']:.2f} |"
+            for name, run in drain.items()
+        ),
+        "",
+        "| one worker, handler at 1 s | seconds for all | worker's memory at its peak, MiB |",
+        "| --- | --- | --- |",
+        *(
+            f"| {name} | {run['seconds']:.1f} | {run['peak_mib']:.0f} |"
+            for name, run in found["in_flight"].items()
+        ),
+        "",
+        "| low load, handler at 0 s | POST to visible result, p50 ms | p99 ms |",
+        "| --- | --- | --- |",
+        *(
+            f"| {name} | {run['p50_ms']:.1f} | {run['p99_ms']:.1f} |"
+            for name, run in found["low_load"].items()
+        ),
+        "",
+        "Confirmed publishes, the limit of a relay: "
+        + ", ".join(f"{run['per_s']:,.0f}/s ({name})" for name, run in found["publish"].items())
+        + ".",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def plot(found: Results) -> None:
+    """Draw the rates beside their limits."""
+    mpl.rcParams.update({"font.size": 9, "svg.hashsalt": "activation", "svg.fonttype": "none"})
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
+    _bars(left, "accepted POST/s, 64 clients", found["accept"], "per_s")
+    left.axvline(found["accept"][INSERT]["per_s"], color="#d1242f", linewidth=1, linestyle="--")
+    _bars(middle, "drained tasks/s, handler at 0 s", found["drain"], "per_s")
+    middle.axvline(
+        0.8 * found["drain"][LOOP]["per_s"], color="#d1242f", linewidth=1, linestyle="--"
+    )
+    _bars(right, "worker's memory, MiB, handler at 1 s", found["in_flight"], "peak_mib")
+    figure.savefig(HERE / "results.svg", metadata={"Date": None})
+
+
+def _bars(axes: Any, title: str, runs: dict[str, dict[str, float]], key: str) -> None:
+    names = list(runs)
+    values = [runs[name][key] for name in names]
+    colours = [BARE if name.startswith("bare") else OURS for name in names]
+    bars = axes.barh(range(len(names)), values, color=colours)
+    axes.bar_label(bars, labels=[f"{value:,.0f}" for value in values], padding=3)
+    axes.set_yticks(range(len(names)), [name.replace(", ", ",\n") for name in names])
+    axes.invert_yaxis()
+    axes.set_xlim(0, max(values) * 1.22)
+    axes.set_title(title, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def main() -> None:
+    found = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
+    page = HERE / "README.md"
+    text = page.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    page.write_text(before + BEGIN + tables(found) + END + after, encoding="utf-8")
+    plot(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+"""Measures Activation beside its limits, in turns, and writes `results.json`.
+
+Everything runs on this machine's loopback and ends by itself. Absolute numbers are this machine's;
+the ratios are what counts, because both sides of each were measured in the same run.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+from rich.console import Console
+
+from activation_cli.local.ports import free_port
+from bench.system import Activation, Servers, activation, memory_mib, post, process, servers
+
+HERE = Path(__file__).parent
+BASELINES = HERE / "baselines"
+console = Console()
+
+Numbers = dict[str, float]
+
+
+def accept(at: Servers, rounds: int, seconds: int) -> dict[str, Numbers]:
+    """Accepted POST/s and latency at 64 clients, one process each, in turns."""
+    dsn = at.postgres.url()
+    found: dict[str, list[Numbers]] = {}
+    for _ in range(rounds):
+        for name, measure in (
+            ("bare FastAPI route", lambda: _bare(at, "bare_route", seconds)),
+            ("bare FastAPI and insert", lambda: _bare(at, "bare_insert", seconds, dsn)),
+            ("Activation, PostgreSQL", lambda: _accept(at, _database(at), seconds)),
+            ("Activation, SQLite", lambda: _accept(at, _sqlite(at), seconds)),
+        ):
+            numbers = measure()
+            console.print(
+                f"accept  {name:28} {numbers['per_s']:8.0f}/s  p50 {numbers['p50_ms']:.1f} ms"
+            )
+            found.setdefault(name, []).append(numbers)
+    return {name: _medians(runs) for name, runs in found.items()}
+
+
+def drain(at: Servers, rounds: int, count: int) -> dict[str, Numbers]:
+    """Tasks a second of one worker, handler at 0 s, from a full queue to the last result."""
+    found: dict[str, list[Numbers]] = {}
+    for _ in range(rounds):
+        for name, measure in (
+            ("bare aio-pika loop", lambda: _bare_drain(at, count)),
+            ("Activation, PostgreSQL", lambda: _drain(at, _database(at), count)),
+            ("Activation, SQLite", lambda: _drain(at, _sqlite(at), count)),
+        ):
+            numbers = measure()
+            console.print(f"drain   {name:28} {numbers['per_s']:8.0f}/s")
+            found.setdefault(name, []).append(numbers)
+    return {name: _medians(runs) for name, runs in found.items()}
+
+
+def publish(at: Servers, rounds: int) -> dict[str, Numbers]:
+    """Confirmed publishes a second, the relay's limit."""
+    runs = [
+        {"per_s": _script("bare_publish", at.rabbitmq.amqp_url, "10000")} for _ in range(rounds)
+    ]
+    console.print(f"publish {'bare aio-pika':28} {_medians(runs)['per_s']:8.0f}/s")
+    return {"bare aio-pika, 100 outstanding": _medians(runs)}
+
+
+def in_flight(at: Servers) -> dict[str, Numbers]:
+    """Tasks with the handler at 1 s, all at once in one worker: time and memory."""
+    found = {}
+    for count in (1000, 5000):
+        with activation(at, _database(at), queue=f"flight{count}", handler_s=1.0) as system:
+            _fill(system, count)
+            with system.worker(concurrency=count) as worker:
+                idle_mib = memory_mib(worker.pid, peak=False)
+                began = time.perf_counter()
+                system.wait_succeeded(count)
+                seconds = time.perf_counter() - began
+                found[f"{count} in flight"] = {
+                    "seconds": seconds,
+                    "peak_mib": memory_mib(worker.pid),
+                    "idle_mib": idle_mib,
+                }
+        numbers = found[f"{count} in flight"]
+        console.print(f"flight  {count:5} tasks  {seconds:5.1f} s  {numbers['peak_mib']:.0f} MiB")
+    return found
+
+
+def low_load(at: Servers, count: int) -> dict[str, Numbers]:
+    """From POST to the visible result, one task at a time, handler at 0 s."""
+    found = {}
+    for name, url in (
+        ("Activation, PostgreSQL", _database(at)),
+        ("Activation, SQLite", _sqlite(at)),
+    ):
+        with (
+            activation(at, url, queue=f"low{free_port()}") as system,
+            system.worker(concurrency=50),
+            httpx.Client(base_url=system.url, timeout=30) as client,
+        ):
+            warm = [_round_trip_ms(client, n) for n in range(20)]
+            times = sorted(_round_trip_ms(client, n + len(warm)) for n in range(count))
+            found[name] = {
+                "p50_ms": statistics.median(times),
+                "p99_ms": times[int(len(times) * 0.99)],
+            }
+        console.print(f"low     {name:28} p50 {found[name]['p50_ms']:.1f} ms")
+    return found
+
+
+def _round_trip_ms(client: httpx.Client, n: int) -> float:
+    began = time.perf_counter()
+    path = f"/api/v1/equipment/cpe/LOW{n:08d}"
+    task_id = client.post(path, json={"parameters": {"config": "example"}}).json()["taskId"]
+    answer = client.get(f"{path}/task/{task_id}", headers={"Prefer": "wait=20"})
+    if answer.status_code != httpx.codes.OK:
+        raise RuntimeError(f"{answer.status_code} {answer.text}")
+    return (time.perf_counter() - began) * 1000
+
+
+def _accept(at: Servers, database_url: str, seconds: int) -> Numbers:
+    with activation(at, database_url, queue=f"accept{free_port()}") as system:
+        post(system.url, seconds=1)
+        load = post(system.url, seconds=seconds)
+        if load.errors:
+            raise RuntimeError(f"{load.errors} requests were refused")
+        return vars(load)
+
+
+def _bare(at: Servers, name: str, seconds: int, *arguments: str) -> Numbers:
+    port = free_port()
+    command = [sys.executable, str(BASELINES / f"{name}.py"), str(port), *arguments]
+    url = f"http://127.0.0.1:{port}"
+    with process(name, command, at.folder, f"{url}/openapi.json"):
+        post(url, seconds=1)
+        return vars(post(url, seconds=seconds))
+
+
+def _drain(at: Servers, database_url: str, count: int) -> Numbers:
+    with activation(at, database_url, queue=f"drain{free_port()}") as system:
+        _fill(system, count)
+        with system.worker(concurrency=200):
+            system.wait_succeeded(count)
+        return {"per_s": count / _span_s(system, count)}
+
+
+def _span_s(system: Activation, count: int) -> float:
+    """From the first attempt to the last result, by the store's own clock."""
+    ledger = httpx.get(f"{system.handler_url}/ledger/summary", timeout=30).json()
+    if ledger["calls"] != count:
+        raise RuntimeError(f"{count} tasks made {ledger['calls']} calls")
+    tasks: list[dict[str, Any]] = []
+    query: dict[str, Any] = {"limit": 500}
+    while True:
+        page = httpx.get(f"{system.url}/api/v1/tasks", params=query, timeout=30).json()
+        tasks += page["tasks"]
+        if page["cursor"] is None:
+            break
+        query["cursor"] = page["cursor"]
+    first = min(task["startedAt"] for task in tasks)
+    last = max(task["finishedAt"] for task in tasks)
+    return _epoch(last) - _epoch(first)
+
+
+def _epoch(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def _bare_drain(at: Servers, count: int) -> Numbers:
+    handler = free_port()
+    url = f"http://127.0.0.1:{handler}"
+    command = [sys.executable, "-m", "activation_handler"]
+    with process(
+        "handler",
+        command,
+        at.folder,
+        f"{url}/readyz",
+        ACTIVATION_HANDLER_PORT=str(handler),
+        HANDLER_SECONDS="0",
+    ):
+        arguments = (at.rabbitmq.amqp_url, at.postgres.url(), url, str(count), "200")
+        return {"per_s": _script("bare_worker", *arguments)}
+
+
+def _fill(system: Activation, count: int) -> None:
+    """Accept so many tasks and wait until all are in the queue."""
+    with httpx.Client(base_url=system.url, timeout=30) as client:
+        while system.counts()["queued"] < count:
+            missing = count - system.counts()["queued"]
+            for n in range(missing):
+                client.post(f"/api/v1/equipment/cpe/F{n:08d}X{missing}", json={"parameters": {}})
+        while True:
+            status = client.get("/api/v1/status").json()
+            if status["queue"]["ready"] == count:
+                return
+            time.sleep(0.1)
+
+
+def _script(name: str, *arguments: str) -> float:
+    command = [sys.executable, str(BASELINES / f"{name}.py"), *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=180)
+    return float(done.stdout)
+
+
+def _database(at: Servers) -> str:
+    """Make an empty database on the server of the run."""
+    name = f"bench{free_port()}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(at.postgres.url(), timeout=10)
+        await connection.execute(f"create database {name}")
+        await connection.close()
+
+    asyncio.run(create())
+    return at.postgres.url(name)
+
+
+def _sqlite(at: Servers) -> str:
+    return f"sqlite:///{at.folder}/bench{free_port()}.db"
+
+
+def _medians(runs: list[Numbers]) -> Numbers:
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=6)
+    parser.add_argument("--tasks", type=int, default=5000)
+    parser.add_argument("--only", choices=("accept", "drain", "publish", "in_flight", "low_load"))
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="activation-bench-") as temporary:
+        folder = Path(temporary)
+        folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
+        with servers(folder) as at:
+            parts: dict[str, Callable[[], dict[str, Numbers]]] = {
+                "accept": lambda: accept(at, chosen.rounds, chosen.seconds),
+                "drain": lambda: drain(at, chosen.rounds, chosen.tasks),
+                "publish": lambda: publish(at, chosen.rounds),
+                "in_flight": lambda: in_flight(at),
+                "low_load": lambda: low_load(at, 300),
+            }
+            found = {name: part() for name, part in parts.items() if chosen.only in {None, name}}
+    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
+    if chosen.only is None:
+        text = json.dumps({"machine": machine, **found}, indent=2)
+        (HERE / "results.json").write_text(text + "\n", encoding="utf-8")
+    else:
+        console.print_json(data=found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The parts of a measurement: servers, services and load, each a process on this machine."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from activation_cli.local.ports import free_port
+from activation_cli.local.postgres import PostgresServer
+from activation_cli.local.probes import http_ok
+from activation_cli.local.process import Child
+from activation_cli.local.rabbitmq import RabbitMQNode
+
+HERE = Path(__file__).parent
+LOAD = HERE / "post.lua"
+
+
+@dataclass(frozen=True)
+class Servers:
+    folder: Path
+    rabbitmq: RabbitMQNode
+    postgres: PostgresServer
+
+
+@contextlib.contextmanager
+def servers(folder: Path) -> Iterator[Servers]:
+    """Start RabbitMQ and PostgreSQL for the whole run."""
+    rabbitmq, postgres = RabbitMQNode(folder / "rabbitmq"), PostgresServer(folder / "postgres")
+    try:
+        rabbitmq.start()
+        postgres.start()
+        yield Servers(folder, rabbitmq, postgres)
+    finally:
+        rabbitmq.stop()
+        postgres.stop()
+
+
+@contextlib.contextmanager
+def process(name: str, command: list[str], folder: Path, url: str, **env: str) -> Iterator[Child]:
+    """Run a process while the body runs, once it answers at its URL."""
+    child = Child(name, command, log=folder / f"{name}.log", env={**os.environ, **env})
+    child.start()
+    try:
+        child.wait_ready(lambda: http_ok(url), timeout_s=60)
+        yield child
+    finally:
+        child.stop(timeout_s=20)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A gateway and its handler; workers come and go."""
+
+    at: Servers
+    database_url: str
+    url: str
+    handler_url: str
+    env: dict[str, str]
+
+    @contextlib.contextmanager
+    def worker(self, concurrency: int) -> Iterator[Child]:
+        admin = free_port()
+        env = {
+            **self.env,
+            "ACTIVATION_ADMIN_PORT": str(admin),
+            "ACTIVATION_CONCURRENCY": str(concurrency),
+            "ACTIVATION_HANDLER_URL": self.handler_url,
+            "ACTIVATION_DRAIN_S": "5",
+        }
+        command = [sys.executable, "-m", "activation_worker"]
+        url = f"http://127.0.0.1:{admin}/readyz"
+        with process("worker", command, self.at.folder, url, **env) as child:
+            yield child
+
+    def counts(self) -> dict[str, int]:
+        counts: dict[str, int] = httpx.get(f"{self.url}/api/v1/status", timeout=30).json()["counts"]
+        return counts
+
+    def wait_succeeded(self, count: int, limit_s: float = 120.0) -> None:
+        deadline = time.monotonic() + limit_s
+        while (counts := self.counts())["succeeded"] < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{count} expected, there are {counts}")
+            time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def activation(
+    at: Servers, database_url: str, *, queue: str, handler_s: float = 0.0
+) -> Iterator[Activation]:
+    """Run a gateway and a handler on a database and a queue of their own."""
+    port, admin, handler = free_port(), free_port(), free_port()
+    env = {
+        "ACTIVATION_DATABASE_URL": database_url,
+        "ACTIVATION_AMQP_URL": at.rabbitmq.amqp_url,
+        "ACTIVATION_TASK_QUEUE": queue,
+        "ACTIVATION_DEAD_QUEUE": f"{queue}.dead",
+        "ACTIVATION_HOST": "127.0.0.1",
+        "ACTIVATION_MAX_BACKLOG": "0",
+        "ACTIVATION_INSTANCE": "bench",
+    }
+    handler_url, url = f"http://127.0.0.1:{handler}", f"http://127.0.0.1:{port}"
+    with (
+        process(
+            "handler",
+            [sys.executable, "-m", "activation_handler"],
+            at.folder,
+            f"{handler_url}/readyz",
+            ACTIVATION_HANDLER_PORT=str(handler),
+            HANDLER_SECONDS=str(handler_s),
+        ),
+        process(
+            "gateway",
+            [sys.executable, "-m", "activation_gateway"],
+            at.folder,
+            f"{url}/readyz",
+            **env,
+            ACTIVATION_PORT=str(port),
+            ACTIVATION_ADMIN_PORT=str(admin),
+        ),
+    ):
+        yield Activation(at, database_url, url, handler_url, env)
+
+
+@dataclass(frozen=True)
+class Load:
+    per_s: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+
+
+def post(url: str, *, seconds: int, clients: int = 64) -> Load:
+    """Send POSTs as fast as they are answered."""
+    said = subprocess.run(
+        ["wrk", "-t1", f"-c{clients}", f"-d{seconds}", "--latency", "-s", str(LOAD), url],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=seconds + 30,
+    ).stdout
+    errors = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    return Load(
+        per_s=float(_found(r"Requests/sec:\s+([\d.]+)", said)),
+        p50_ms=_ms(_found(r"50%\s+(\S+)", said)),
+        p99_ms=_ms(_found(r"99%\s+(\S+)", said)),
+        errors=int(errors[1]) if errors else 0,
+    )
+
+
+def memory_mib(pid: int, *, peak: bool = True) -> float:
+    """Resident memory of a process, at its highest or now."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(_found(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status)) / 1024
+
+
+def _found(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    if found is None:
+        raise ValueError(f"{pattern!r} is not in {text!r}")
+    return found[1]
+
+
+def _ms(text: str) -> float:
+    for unit, factor in (("us", 0.001), ("ms", 1.0), ("s", 1000.0)):
+        if text.endswith(unit):
+            return float(text.removesuffix(unit)) * factor
+    raise ValueError(text)

@@ -1,0 +1,119 @@
+"""The reaper: lost tasks come back, and old ones go."""
+
+import asyncio
+
+from structlog.testing import capture_logs
+
+from activation.domain.outcome import Reason
+from activation.domain.task import State
+from activation.errors import StoreUnavailableError
+from activation_gateway.reaper import Reaper
+from tests.support.faulty_store import FaultyStore
+from tests.support.tasks import accept, claim, stored, success
+from tests.support.world import VIRTUAL_TIME, LoopClock
+
+pytestmark = VIRTUAL_TIME
+
+LEASE_S = 30.0
+EVERY_S = 2.0
+RETENTION_S = 3600.0
+PURGE_EVERY_S = 60.0
+
+
+class Setting:
+    """A reaper at work on a store of its own."""
+
+    def __init__(self, *, max_attempts: int = 5) -> None:
+        self.store = FaultyStore(LoopClock())
+        self._reaper = Reaper(
+            self.store, max_attempts=max_attempts, every_s=EVERY_S, retention_s=RETENTION_S
+        )
+
+    async def work_for(self, seconds: float) -> None:
+        running = asyncio.create_task(self._reaper.run())
+        await asyncio.sleep(seconds)
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_task_of_a_lost_worker_is_ready_again() -> None:
+    """When the lease has run out the task is queued, and the log names task and worker."""
+    setting = Setting()
+    task_id = await accept(setting.store)
+    await claim(setting.store, task_id, "worker-a", LEASE_S)
+
+    with capture_logs() as logs:
+        await setting.work_for(LEASE_S + 2 * EVERY_S)
+
+    task = await stored(setting.store, task_id)
+    [line] = [line for line in logs if line["event"] == "lease_reaped"]
+    assert (State.QUEUED, Reason.WORKER_LOST) == (task.state, task.reason)
+    assert (str(task_id), "worker-a", 1) == (line["task_id"], line["worker"], line["attempt"])
+
+
+async def test_valid_lease_is_left_alone() -> None:
+    """Before the lease has run out nobody takes the task away."""
+    setting = Setting()
+    task_id = await accept(setting.store)
+    await claim(setting.store, task_id, lease_s=LEASE_S)
+
+    await setting.work_for(LEASE_S - 0.1)
+
+    assert State.RUNNING == (await stored(setting.store, task_id)).state
+
+
+async def test_last_attempt_lost_makes_a_dead_letter() -> None:
+    """A task that takes its worker down each time is not tried for ever."""
+    setting = Setting(max_attempts=1)
+    task_id = await accept(setting.store)
+    await claim(setting.store, task_id, lease_s=LEASE_S)
+
+    await setting.work_for(LEASE_S + 2 * EVERY_S)
+
+    task = await stored(setting.store, task_id)
+    assert (State.FAILED, True) == (task.state, task.dead_letter)
+
+
+async def test_thousands_of_lost_leases_are_taken_back_in_one_look() -> None:
+    """A large worker that is killed does not keep its tasks for many rounds."""
+    setting = Setting()
+    tasks = [await accept(setting.store, f"DEVICE{number}") for number in range(1200)]
+    await setting.store.claim(tasks, "worker-a", 1.0)
+
+    await setting.work_for(EVERY_S + 0.1)
+
+    assert 0 == (await setting.store.status()).counts[State.RUNNING]
+
+
+async def test_ended_tasks_are_deleted_after_their_retention() -> None:
+    """What ended longer ago than the retention goes, all of it; what is younger stays."""
+    setting = Setting()
+    old = [await accept(setting.store, f"OLD{number:04}") for number in range(1200)]
+    for answer in [await claim(setting.store, task_id) for task_id in old]:
+        await setting.store.finish([success(answer)])
+    await asyncio.sleep(RETENTION_S)
+    young = await accept(setting.store, "YOUNG1")
+    await setting.store.finish([success(await claim(setting.store, young))])
+
+    await setting.work_for(PURGE_EVERY_S + 0.1)
+
+    assert 1 == (await setting.store.status()).counts[State.SUCCEEDED]
+    assert await setting.store.get(young) is not None
+
+
+async def test_store_that_is_away_is_asked_again() -> None:
+    """Neither loop ends because the store did."""
+    setting = Setting()
+    task_id = await accept(setting.store)
+    await claim(setting.store, task_id, lease_s=LEASE_S)
+    setting.store.errors |= dict.fromkeys(
+        ("reap", "purge"), StoreUnavailableError("connection refused")
+    )
+
+    await setting.work_for(2 * PURGE_EVERY_S + 1.0)
+    calls = dict(setting.store.calls)
+    setting.store.errors.clear()
+    await setting.work_for(EVERY_S + 0.1)
+
+    assert (60, 2) == (calls["reap"], calls["purge"])
+    assert State.QUEUED == (await stored(setting.store, task_id)).state
