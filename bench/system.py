@@ -149,8 +149,8 @@ def post(url: str, *, seconds: int, clients: int = 64) -> Load:
     errors = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     return Load(
         per_s=float(_found(r"Requests/sec:\s+([\d.]+)", said)),
-        p50_ms=_ms(_found(r"50%\s+(\S+)", said)),
-        p99_ms=_ms(_found(r"99%\s+(\S+)", said)),
+        p50_ms=_ms(_found(r"(?m)^ +50%\s+(\S+)", said)),
+        p99_ms=_ms(_found(r"(?m)^ +99%\s+(\S+)", said)),
         errors=int(errors[1]) if errors else 0,
     )
 

@@ -20,14 +20,15 @@ ONCE_PERMANENT: Final[dict[int, str]] = {
     500: "provisioning_error",
 }
 
-# What the handler does once, and the reason that the first attempt ends with.
+# What the handler does once, and the reason that the first attempt ends with. A reset may overtake
+# the half answer before it.
 TRANSIENT: Final[dict[str, tuple[Row, str]]] = {
     "TOOMANY429": ({"do": "answer", "status": 429, "retry_after": 2}, "overloaded"),
     "BADGATEWAY502": ({"do": "answer", "status": 502}, "unavailable"),
     "BUSY503": ({"do": "answer", "status": 503}, "unavailable"),
     "GATEWAYTIME504": ({"do": "answer", "status": 504}, "unavailable"),
     "RESETATSTART": ({"do": "reset", "at": "start"}, "unreachable"),
-    "RESETINMIDDLE": ({"do": "reset", "at": "middle"}, "unreachable"),
+    "RESETINMIDDLE": ({"do": "reset", "at": "middle"}, "unreadable unreachable"),
     "HALFANANSWER": ({"do": "half"}, "unreadable"),
     "GARBAGEHTTP": ({"do": "garbage", "instead_of": "http"}, "unreadable"),
     "GARBAGEJSON": ({"do": "garbage", "instead_of": "json"}, "unreadable"),
@@ -57,9 +58,9 @@ async def test_each_fault_ends_as_the_table_says_and_store_and_ledger_agree(
         tasks = {task["equipment"]: await system.task(task["taskId"]) for task in await system.tasks()}
         for status, reason in ONCE_PERMANENT.items():
             assert ending(tasks[f"REFUSED{status}"]) == ("failed", 1, reason)
-        for device, (_, reason) in TRANSIENT.items():
+        for device, (_, reasons) in TRANSIENT.items():
             assert (device, *ending(tasks[device])) == (device, "succeeded", 2, "completed")
-            assert (device, tasks[device]["attempts"][0]["reason"]) == (device, reason)
+            assert tasks[device]["attempts"][0]["reason"] in reasons.split(), device
         waited_s = pause_s(await system.calls(), "TOOMANY429")
         assert waited_s >= 2.0
 

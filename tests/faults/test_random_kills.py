@@ -42,7 +42,7 @@ async def test_random_kills_lose_nothing_and_activate_nothing_twice(
     ) as system:
         async with asyncio.TaskGroup() as group:
             for n in range(DEVICES):
-                group.create_task(submit_line(system, f"DEVICE{n:03}"))
+                group.create_task(submit_line(system, f"DEVICE{n:03}", random.Random(seed + n)))
             await kill_at_random(system, own_rabbitmq, own_postgres, random.Random(seed))
         await asyncio.gather(*(service.wait_ready() for service in system.services))
         await system.wait_all_ended(limit_s=120)
@@ -53,8 +53,10 @@ async def test_random_kills_lose_nothing_and_activate_nothing_twice(
         assert {task["state"] for task in account.tasks} == {"succeeded"}
 
 
-async def submit_line(system: System, device: str) -> None:
+async def submit_line(system: System, device: str, draw: random.Random) -> None:
+    """Submit the tasks of a device at random moments of the time of the kills."""
     for n in range(EACH):
+        await asyncio.sleep(draw.uniform(0, 2 * KILLS * KILL_EVERY_S / EACH))
         await system.submit_surely(device, key=f"{device}-{n}")
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -209,21 +209,22 @@ def test_ctrl_c_ends_a_watch_at_once(url: str, gateway: CliGateway) -> None:
 
 
 def test_watch_survives_a_restart_of_the_gateway(gateway: CliGateway, free_port: int) -> None:
-    """A deployment in the middle of a watch is told and borne."""
-    with served(gateway, free_port) as url:
-        task_id = json.loads(run(url, "submit", "HANGS1", "--json").stdout)["taskId"]
-        watching = started(url, "watch", task_id, "--json")
-        process = watching.__enter__()
-        wait_until(lambda: "started" in _stream(process.stdout).readline())
-    try:
-        assert "trying again" in _stream(process.stderr).readline()
+    """A deployment in the middle of a watch is told and borne, and the end is seen."""
+    with ExitStack() as stack:
         with served(gateway, free_port) as url:
-            assert "answers again" in _stream(process.stderr).readline()
-            assert run(url, "cancel", task_id).returncode == Exit.DONE
-            process.send_signal(signal.SIGINT)
-            assert process.wait(LIMIT_S) == Exit.INTERRUPTED
-    finally:
-        watching.__exit__(None, None, None)
+            run(url, "submit", "HANGS1")
+            waiting = json.loads(run(url, "submit", "HANGS1", "--json").stdout)["taskId"]
+            process = stack.enter_context(started(url, "watch", waiting, "--json"))
+            told, said = _stream(process.stderr), _stream(process.stdout)
+            assert "accepted" in said.readline()
+        assert "trying again" in told.readline()
+        stack.enter_context(served(gateway, free_port))
+        assert "answers again" in told.readline()
+
+        run(url, "cancel", waiting)
+
+        assert process.wait(LIMIT_S) == Exit.FAILED
+        assert json.loads(said.readlines()[-1])["state"] == "cancelled"
 
 
 def test_killed_batch_is_finished_by_the_same_command(

@@ -142,7 +142,9 @@ class Account:
     def _activated_twice(self) -> Iterable[Fault]:
         times = Counter(call["key"] for call in self.calls if call["activated"])
         return [
-            Fault("activated twice", self.calls_of(key)) for key, count in times.items() if count > 1
+            Fault("activated twice", self.calls_of(key))
+            for key, count in times.items()
+            if count > 1
         ]
 
     def _attempt_called_twice(self) -> Iterable[Fault]:

@@ -31,6 +31,7 @@ class FaultyStore(MemoryStore):
         self.errors: dict[str, Exception] = {}
         self._down: Counter[str] = Counter()
         self._deaf: Counter[str] = Counter()
+        self._watch_is_broken = False
 
     def fail(self, name: str, times: int = 1) -> None:
         """Do nothing and be out of reach for the next calls of a method."""
@@ -40,19 +41,15 @@ class FaultyStore(MemoryStore):
         """Do what is asked, but lose the answer on its way."""
         self._deaf[name] += times
 
-    def stop(self) -> None:
-        """Be out of reach until `start`."""
-        self._all_down = True
-
-    def start(self) -> None:
-        """Be there again."""
-        self._all_down = False
-
-    _all_down = False
+    def interrupt_watch(self) -> None:
+        """Break off what watches the store; what changes before the next watch goes unnoticed."""
+        self._watch_is_broken = True
+        for notices in self._watchers:
+            notices.put_nowait(Notice(ready=False, ended=frozenset()))
 
     async def _through(self, name: str, work: Coroutine[Any, Any, _T]) -> _T:
         self.calls[name] += 1
-        if self._all_down or self._down[name] or name in self.errors:
+        if self._down[name] or name in self.errors:
             work.close()
             self._down[name] -= self._down[name] > 0
             raise self.errors.get(name, StoreUnavailableError("connection refused"))
@@ -102,14 +99,8 @@ class FaultyStore(MemoryStore):
         return await self._through("purge", super().purge(ended_before_s, limit))
 
     async def watch(self) -> AsyncGenerator[Notice, None]:
-        await self._through("watch", _nothing())
         async for notice in super().watch():
-            if self._all_down:
+            if self._watch_is_broken:
+                self._watch_is_broken = False
                 raise StoreUnavailableError("connection lost")
             yield notice
-
-
-async def _nothing() -> None:
-    """Stand for a connection being made."""
-
-

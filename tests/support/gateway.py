@@ -24,6 +24,7 @@ from tests.support.clock import VirtualClock
 from tests.support.faulty_store import FaultyStore
 from tests.support.tasks import DEVICE, claim, stored
 
+QUEUE = QueueStatus(connected=True, ready=3, consumers=2, dead=1)
 NOBODY = UUID(int=0)  # no task has this id
 
 
@@ -42,17 +43,17 @@ class GatewayUnderTest:
     clock: VirtualClock
     endings: Endings
     bits: int = 1
-    queue: QueueStatus = QueueStatus(connected=True, ready=3, consumers=2, dead=1)
+    queue: QueueStatus = QUEUE
 
-    async def post(
-        self, content: Any, equipment: str = DEVICE, **headers: str
-    ) -> httpx.Response:
+    async def post(self, content: Any, equipment: str = DEVICE, **headers: str) -> httpx.Response:
         """Ask for an activation; what is not bytes is sent as JSON."""
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         sent = {"Content-Type": "application/json"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
-        return await self.http.post(f"/api/v1/equipment/cpe/{equipment}", content=body, headers=sent)
+        return await self.http.post(
+            f"/api/v1/equipment/cpe/{equipment}", content=body, headers=sent
+        )
 
     async def submit(self, equipment: str = DEVICE, **body: Any) -> TaskId:
         """Have a task accepted."""

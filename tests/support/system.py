@@ -27,6 +27,7 @@ from tests.support.account import Account, Post, Row
 START_S: Final = 60.0  # for a process to be ready on a busy machine
 END_S: Final = 60.0  # for all tasks to end
 _POLL_S: Final = 0.05
+_CLIENTS_PAUSE_S: Final = 0.2
 _STOP_S: Final = 30.0
 
 # Quick enough for tests, and slow enough for a machine that does other things as well. The lease
@@ -111,6 +112,10 @@ class Service:
 
     def is_ready(self) -> bool:
         return http_ok(f"{self.admin_url}/readyz")
+
+    def answers(self) -> bool:
+        """Tell whether it is there, ready or not."""
+        return http_ok(f"{self.admin_url}/healthz")
 
     def kill(self) -> None:
         """End it as a node failure would."""
@@ -257,13 +262,20 @@ class System:
         self.posts.append(post)
         return post
 
+    async def request(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Send any request to a gateway, as any client may."""
+        return await self._http.request(method, f"{self.gateway.url}{path}", **request)
+
     async def submit_surely(self, equipment: str, *, key: str, limit_s: float = 60.0) -> str:
         """Submit as a careful client does: again, with the same key, until it is accepted."""
 
         async def accepted() -> str | None:
             if not any(gateway.running for gateway in self.gateways):
                 return None
-            return (await self.submit(equipment, key=key)).task_id
+            post = await self.submit(equipment, key=key)
+            if not post.accepted:
+                await asyncio.sleep(_CLIENTS_PAUSE_S)
+            return post.task_id
 
         return await eventually(accepted, limit_s=limit_s, what=f"an answer for {key}") or ""
 

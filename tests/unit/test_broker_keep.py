@@ -87,7 +87,7 @@ async def test_work_is_cancelled_and_begun_again_when_the_session_is_lost() -> N
     keeping.cancel()
     await asyncio.wait([keeping])
 
-    assert 2 == len(begun)
+    assert len(begun) == 2
     assert begun[:1] == before_the_end
 
 
@@ -99,7 +99,7 @@ async def test_pauses_grow_while_the_broker_is_away() -> None:
 
     await run_for(keeper(doorway), 30.0)
 
-    assert [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0] == doorway.pauses_s()[:7]
+    assert doorway.pauses_s()[:7] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
 
 
 async def test_pauses_are_spread() -> None:
@@ -110,7 +110,7 @@ async def test_pauses_are_spread() -> None:
 
     await run_for(keeper(doorway, draw=0.0), 2.0)
 
-    assert [0.1, 0.2, 0.4, 0.8] == doorway.pauses_s()[:4]
+    assert doorway.pauses_s()[:4] == [0.1, 0.2, 0.4, 0.8]
 
 
 async def test_session_that_lasted_is_replaced_at_once() -> None:
@@ -123,7 +123,7 @@ async def test_session_that_lasted_is_replaced_at_once() -> None:
 
     await run_for(keeper(doorway), 3605.0)
 
-    assert 3600.2 == round(doorway.asked_s[-1], 3)
+    assert round(doorway.asked_s[-1], 3) == 3600.2
 
 
 async def test_sessions_that_break_at_once_are_not_opened_in_a_hurry() -> None:
@@ -183,4 +183,4 @@ async def test_log_names_the_cause() -> None:
         await asyncio.wait([keeping])
 
     [line] = [line for line in logs if line["event"] == "broker_unavailable"]
-    assert ("no queue took a message", "warning") == (line["error"], line["log_level"])
+    assert (line["error"], line["log_level"]) == ("no queue took a message", "warning")

@@ -591,8 +591,9 @@ def test_help_lists_every_command_and_every_exit_code(command: Command) -> None:
     """A person finds all there is in one place."""
     result = command("--help")
 
-    for name in ("submit", "watch", "status", "list", "show", "batch", "dead-letters", "cancel"):
-        assert f"  {name}" in result.stdout
+    names = "submit watch status list show cancel batch dead-letters run version"
+    for name in names.split():
+        assert f"\n  {name} " in result.stdout
     for code, meaning in MEANINGS.items():
         assert f"{int(code)}" in result.stdout
         assert meaning in result.stdout

@@ -54,8 +54,8 @@ async def test_waiter_is_woken_by_the_end() -> None:
         task = await setting.endings.await_end(task_id, 20.0)
 
         assert task is not None
-        assert (State.SUCCEEDED, 7.0) == (task.state, now_s())
-        assert 2 == setting.store.calls["get"]
+        assert (task.state, now_s()) == (State.SUCCEEDED, 7.0)
+        assert setting.store.calls["get"] == 2
 
 
 async def test_ended_task_is_returned_at_once() -> None:
@@ -83,7 +83,7 @@ async def test_task_is_shown_as_it_is_when_the_time_is_over() -> None:
         task = await setting.endings.await_end(task_id, 20.0)
 
         assert task is not None
-        assert (State.RUNNING, 20.0) == (task.state, now_s() - before)
+        assert (task.state, now_s() - before) == (State.RUNNING, 20.0)
 
 
 async def test_unknown_task_is_none() -> None:
@@ -105,7 +105,7 @@ async def test_end_between_reading_and_waiting_is_not_missed() -> None:
         task = await waiting
 
         assert task is not None
-        assert State.SUCCEEDED == task.state
+        assert task.state == State.SUCCEEDED
         assert now_s() < 3.0
 
 
@@ -122,7 +122,7 @@ async def test_end_while_the_watch_was_interrupted_is_not_missed() -> None:
         task = await waiting
 
         assert task is not None
-        assert State.SUCCEEDED == task.state
+        assert task.state == State.SUCCEEDED
         assert now_s() < 3.0
 
 
@@ -130,15 +130,13 @@ async def test_all_waiters_of_a_task_are_woken() -> None:
     """Several clients may wait for the same task."""
     async with running() as setting:
         task_id = await accept(setting.store)
-        waiting = [
-            asyncio.create_task(setting.endings.await_end(task_id, 20.0)) for _ in range(10)
-        ]
+        waiting = [asyncio.create_task(setting.endings.await_end(task_id, 20.0)) for _ in range(10)]
         await asyncio.sleep(1.0)
         await setting.store.finish([success(await claim(setting.store, task_id))])
 
         tasks = await asyncio.gather(*waiting)
 
-        assert [State.SUCCEEDED] * 10 == [task.state for task in tasks if task is not None]
+        assert [task.state for task in tasks if task is not None] == [State.SUCCEEDED] * 10
         assert now_s() < 2.0
 
 
@@ -151,7 +149,7 @@ async def test_end_of_another_task_costs_a_waiter_nothing() -> None:
         await setting.store.finish([success(await claim(setting.store, other))])
         await asyncio.sleep(1.0)
 
-        assert 1 == setting.store.calls["get"]
+        assert setting.store.calls["get"] == 1
         await setting.store.cancel(task_id)
         await waiting
 
@@ -168,7 +166,7 @@ async def test_close_lets_all_waiters_go() -> None:
         sooner = await waiting
         later = await setting.endings.await_end(task_id, 20.0)
 
-        assert [State.QUEUED] * 2 == [task.state for task in (sooner, later) if task is not None]
+        assert [task.state for task in (sooner, later) if task is not None] == [State.QUEUED] * 2
         assert before == now_s()
 
 
@@ -191,7 +189,7 @@ async def test_cancelled_waiter_leaves_nothing_behind() -> None:
         waiting.cancel()
         await asyncio.wait([waiting])
 
-        assert {} == setting.endings._waiters
+        assert setting.endings._waiters == {}
 
 
 async def test_ready_tasks_wake_the_relay() -> None:
@@ -206,4 +204,4 @@ async def test_ready_tasks_wake_the_relay() -> None:
         setting.store.interrupt_watch()
         await asyncio.sleep(3.0)
 
-        assert [1, 2, 3] == [at_start, after_end, setting.woken]
+        assert [at_start, after_end, setting.woken] == [1, 2, 3]

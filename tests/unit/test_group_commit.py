@@ -47,8 +47,8 @@ async def test_lone_item_is_committed_at_once() -> None:
     async with running(journal) as commits:
         answer = await commits.submit(1)
 
-        assert "wrote 1" == answer
-        assert COMMIT_S == asyncio.get_running_loop().time()
+        assert answer == "wrote 1"
+        assert asyncio.get_running_loop().time() == COMMIT_S
 
 
 async def test_items_that_arrive_together_share_a_commit() -> None:
@@ -78,7 +78,7 @@ async def test_group_is_bounded() -> None:
     async with running(journal, largest=4) as commits:
         await asyncio.gather(*(commits.submit(number) for number in range(10)))
 
-    assert [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]] == journal.groups
+    assert journal.groups == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
 async def test_one_fault_fails_one_item() -> None:
@@ -89,9 +89,9 @@ async def test_one_fault_fails_one_item() -> None:
             *(commits.submit(number) for number in (1, -2, 3)), return_exceptions=True
         )
 
-    assert ["wrote 1", "wrote 3"] == [answers[0], answers[2]]
+    assert [answers[0], answers[2]] == ["wrote 1", "wrote 3"]
     assert isinstance(answers[1], ValueError)
-    assert [[1, -2, 3], [1], [-2], [3]] == journal.groups
+    assert journal.groups == [[1, -2, 3], [1], [-2], [3]]
 
 
 async def test_store_that_is_away_fails_the_group_without_a_second_try() -> None:
@@ -104,7 +104,7 @@ async def test_store_that_is_away_fails_the_group_without_a_second_try() -> None
         )
 
     assert [StoreUnavailableError] * 3 == [type(answer) for answer in answers]
-    assert [[0, 1, 2]] == journal.groups
+    assert journal.groups == [[0, 1, 2]]
 
 
 async def test_group_after_a_failed_one_is_committed() -> None:
@@ -114,7 +114,7 @@ async def test_group_after_a_failed_one_is_committed() -> None:
         with pytest.raises(ValueError, match="negative"):
             await commits.submit(-1)
 
-        assert "wrote 1" == await commits.submit(1)
+        assert await commits.submit(1) == "wrote 1"
 
 
 async def test_cancelled_item_is_withdrawn() -> None:
@@ -127,7 +127,7 @@ async def test_cancelled_item_is_withdrawn() -> None:
         await asyncio.sleep(0)
         waiting[0].cancel()
 
-    assert [[1], [3]] == journal.groups
+    assert journal.groups == [[1], [3]]
 
 
 async def test_item_cancelled_during_its_commit_does_not_disturb_the_others() -> None:
@@ -139,7 +139,7 @@ async def test_item_cancelled_during_its_commit_does_not_disturb_the_others() ->
         leaving.cancel()
 
     assert leaving.cancelled()
-    assert "wrote 2" == staying.result()
+    assert staying.result() == "wrote 2"
 
 
 async def test_everybody_may_have_left() -> None:
@@ -151,9 +151,9 @@ async def test_everybody_may_have_left() -> None:
         leaving.cancel()
         await asyncio.sleep(COMMIT_S)
 
-        assert "wrote 2" == await commits.submit(2)
+        assert await commits.submit(2) == "wrote 2"
 
-    assert [[2]] == journal.groups
+    assert journal.groups == [[2]]
 
 
 async def test_stop_during_a_commit_cancels_who_waits_for_it() -> None:

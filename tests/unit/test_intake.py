@@ -67,7 +67,7 @@ async def test_task_behind_another_of_its_device_is_not_offered() -> None:
         first = await setting.intake.accept(new_task())
         second = await setting.intake.accept(new_task())
 
-        assert [True, False] == [first.ready, second.ready]
+        assert [first.ready, second.ready] == [True, False]
         assert [first.task_id] == [ready.task_id for ready in setting.offered]
 
 
@@ -76,7 +76,7 @@ async def test_concurrent_requests_share_a_commit() -> None:
     async with running() as setting:
         await setting.accept(100)
 
-        assert [("accept", 100)] == setting.store.sizes
+        assert setting.store.sizes == [("accept", 100)]
 
 
 async def test_repeat_is_answered_with_the_older_task_and_not_offered() -> None:
@@ -86,7 +86,7 @@ async def test_repeat_is_answered_with_the_older_task_and_not_offered() -> None:
         repeat = await setting.intake.accept(new_task(key="k"))
 
         assert Accepted(first.task_id, ready=False, repeated=True) == repeat
-        assert 1 == len(setting.offered)
+        assert len(setting.offered) == 1
 
 
 async def test_conflict_meets_only_the_request_that_caused_it() -> None:
@@ -110,7 +110,7 @@ async def test_restart_of_the_store_goes_unnoticed() -> None:
         setting.store.fail("accept", times=20)
         await setting.intake.accept(new_task())
 
-        assert 1 == await setting.store.backlog()
+        assert await setting.store.backlog() == 1
         assert asyncio.get_running_loop().time() < PATIENCE_S
 
 
@@ -120,7 +120,7 @@ async def test_commit_whose_confirmation_was_lost_stores_once_and_offers() -> No
         setting.store.lose_answer("accept")
         accepted = await setting.intake.accept(new_task())
 
-        assert 1 == await setting.store.backlog()
+        assert await setting.store.backlog() == 1
         assert [accepted.task_id] == [ready.task_id for ready in setting.offered]
 
 
@@ -145,7 +145,7 @@ async def test_full_backlog_refuses_without_touching_the_store() -> None:
             await setting.intake.accept(new_task())
 
         assert calls == setting.store.calls["accept"]
-        assert 60 == refused.value.retry_after_s  # nothing drains: come back much later
+        assert refused.value.retry_after_s == 60  # nothing drains: come back much later
 
 
 async def test_retry_after_follows_from_how_fast_the_backlog_drains() -> None:
@@ -162,7 +162,7 @@ async def test_retry_after_follows_from_how_fast_the_backlog_drains() -> None:
         with pytest.raises(BacklogFullError) as refused:
             await setting.intake.accept(new_task())
 
-        assert 4 == refused.value.retry_after_s
+        assert refused.value.retry_after_s == 4
 
 
 async def test_backlog_that_drained_lets_requests_in_again() -> None:
@@ -195,4 +195,4 @@ async def test_no_limit_means_no_counting() -> None:
         await setting.accept(100)
         await asyncio.sleep(10.0)
 
-        assert 0 == setting.store.calls["backlog"]
+        assert setting.store.calls["backlog"] == 0

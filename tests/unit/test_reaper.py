@@ -47,7 +47,7 @@ async def test_task_of_a_lost_worker_is_ready_again() -> None:
 
     task = await stored(setting.store, task_id)
     [line] = [line for line in logs if line["event"] == "lease_reaped"]
-    assert (State.QUEUED, Reason.WORKER_LOST) == (task.state, task.reason)
+    assert (task.state, task.reason) == (State.QUEUED, Reason.WORKER_LOST)
     assert (str(task_id), "worker-a", 1) == (line["task_id"], line["worker"], line["attempt"])
 
 
@@ -59,7 +59,7 @@ async def test_valid_lease_is_left_alone() -> None:
 
     await setting.work_for(LEASE_S - 0.1)
 
-    assert State.RUNNING == (await stored(setting.store, task_id)).state
+    assert (await stored(setting.store, task_id)).state == State.RUNNING
 
 
 async def test_last_attempt_lost_makes_a_dead_letter() -> None:
@@ -71,7 +71,7 @@ async def test_last_attempt_lost_makes_a_dead_letter() -> None:
     await setting.work_for(LEASE_S + 2 * EVERY_S)
 
     task = await stored(setting.store, task_id)
-    assert (State.FAILED, True) == (task.state, task.dead_letter)
+    assert (task.state, task.dead_letter) == (State.FAILED, True)
 
 
 async def test_thousands_of_lost_leases_are_taken_back_in_one_look() -> None:
@@ -82,7 +82,7 @@ async def test_thousands_of_lost_leases_are_taken_back_in_one_look() -> None:
 
     await setting.work_for(EVERY_S + 0.1)
 
-    assert 0 == (await setting.store.status()).counts[State.RUNNING]
+    assert (await setting.store.status()).counts[State.RUNNING] == 0
 
 
 async def test_ended_tasks_are_deleted_after_their_retention() -> None:
@@ -97,7 +97,7 @@ async def test_ended_tasks_are_deleted_after_their_retention() -> None:
 
     await setting.work_for(PURGE_EVERY_S + 0.1)
 
-    assert 1 == (await setting.store.status()).counts[State.SUCCEEDED]
+    assert (await setting.store.status()).counts[State.SUCCEEDED] == 1
     assert await setting.store.get(young) is not None
 
 
@@ -115,5 +115,5 @@ async def test_store_that_is_away_is_asked_again() -> None:
     setting.store.errors.clear()
     await setting.work_for(EVERY_S + 0.1)
 
-    assert (60, 2) == (calls["reap"], calls["purge"])
-    assert State.QUEUED == (await stored(setting.store, task_id)).state
+    assert (calls["reap"], calls["purge"]) == (60, 2)
+    assert (await stored(setting.store, task_id)).state == State.QUEUED

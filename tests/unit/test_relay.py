@@ -29,7 +29,7 @@ async def test_accepted_task_is_published_at_once() -> None:
         task_id = await world.submit()
         await world.run_until(lambda: bool(world.broker.published))
 
-    assert [0.0] == world.broker.published_s(task_id)
+    assert world.broker.published_s(task_id) == [0.0]
 
 
 async def test_next_task_of_a_device_is_published_when_the_one_before_ends() -> None:
@@ -40,7 +40,7 @@ async def test_next_task_of_a_device_is_published_when_the_one_before_ends() -> 
         younger = await world.submit()
         await world.end_of(younger)
 
-    assert [10.0] == world.broker.published_s(younger)
+    assert world.broker.published_s(younger) == [10.0]
 
 
 async def test_sweep_finds_what_a_killed_gateway_left() -> None:
@@ -71,8 +71,8 @@ async def test_confirmed_messages_are_settled_and_not_published_again() -> None:
         await asyncio.sleep(3 * PUBLISH_LEASE_S)
         still_owed = (await world.task(task_id)).unpublished
 
-    assert (True, False) == (owed, still_owed)
-    assert 1 == len(world.broker.published_s(task_id))
+    assert (owed, still_owed) == (True, False)
+    assert len(world.broker.published_s(task_id)) == 1
 
 
 async def test_message_that_could_not_be_settled_is_published_again_without_harm() -> None:
@@ -85,7 +85,7 @@ async def test_message_that_could_not_be_settled_is_published_again_without_harm
         await world.end_of(task_id)
         await world.settled()
 
-    assert 1 == len(world.handler.calls)
+    assert len(world.handler.calls) == 1
 
 
 async def test_many_confirms_are_awaited_together() -> None:
@@ -137,7 +137,7 @@ async def test_tasks_accepted_during_an_outage_are_published_when_the_broker_is_
         ended = [await world.end_of(task_id) for task_id in tasks]
 
     assert {State.SUCCEEDED} == {task.state for task in ended}
-    assert 50 == len(world.handler.calls)
+    assert len(world.handler.calls) == 50
     assert max(call.started_s for call in world.handler.calls) < 26.0
 
 
@@ -184,7 +184,7 @@ async def test_message_that_waits_long_is_not_published_again() -> None:
         task_id = await world.submit()
         await asyncio.sleep(10 * LOST_AFTER_S)
 
-    assert 1 == len(world.broker.published_s(task_id))
+    assert len(world.broker.published_s(task_id)) == 1
 
 
 async def test_store_that_is_away_delays_the_sweep() -> None:
@@ -195,7 +195,7 @@ async def test_store_that_is_away_delays_the_sweep() -> None:
         world.store.fail("take_ready", times=10)
         await world.run_until(lambda: bool(world.broker.published))
 
-    assert 1 == len(world.broker.published_s(task_id))
+    assert len(world.broker.published_s(task_id)) == 1
 
 
 async def test_wake_during_a_sweep_is_not_lost() -> None:
@@ -218,7 +218,7 @@ async def test_wake_during_a_sweep_is_not_lost() -> None:
     await asyncio.sleep(4.0)
     running.cancel()
 
-    assert 1 == len(broker.published)
+    assert len(broker.published) == 1
 
 
 async def test_status_counts_what_the_broker_holds() -> None:

@@ -19,8 +19,8 @@ async def test_delivery_of_ended_task_is_acknowledged_and_dropped() -> None:
         world.broker.repeat(task.id)
         await world.settled()
 
-    assert 1 == len(world.handler.calls)
-    assert ["ack", "ack"] == world.broker.settlements
+    assert len(world.handler.calls) == 1
+    assert world.broker.settlements == ["ack", "ack"]
 
 
 async def test_delivery_of_cancelled_task_is_acknowledged_and_dropped() -> None:
@@ -32,8 +32,8 @@ async def test_delivery_of_cancelled_task_is_acknowledged_and_dropped() -> None:
         world.start_worker()
         await world.settled()
 
-    assert [] == world.handler.calls
-    assert ["ack"] == world.broker.settlements
+    assert world.handler.calls == []
+    assert world.broker.settlements == ["ack"]
 
 
 async def test_delivery_of_task_leased_by_another_is_acknowledged_and_dropped() -> None:
@@ -45,8 +45,8 @@ async def test_delivery_of_task_leased_by_another_is_acknowledged_and_dropped() 
         world.start_worker()
         await world.settled()
 
-    assert [] == world.handler.calls
-    assert ["ack"] == world.broker.settlements
+    assert world.handler.calls == []
+    assert world.broker.settlements == ["ack"]
 
 
 async def test_delivery_of_unknown_task_is_acknowledged_and_dropped() -> None:
@@ -55,8 +55,8 @@ async def test_delivery_of_unknown_task_is_acknowledged_and_dropped() -> None:
         world.broker.repeat(new_task().id)
         await world.settled()
 
-    assert [] == world.handler.calls
-    assert ["ack"] == world.broker.settlements
+    assert world.handler.calls == []
+    assert world.broker.settlements == ["ack"]
 
 
 async def test_two_deliveries_at_once_make_one_call() -> None:
@@ -68,8 +68,8 @@ async def test_two_deliveries_at_once_make_one_call() -> None:
         await world.end_of(task_id)
         await world.settled()
 
-    assert 1 == len(world.handler.calls)
-    assert ["ack", "ack"] == world.broker.settlements
+    assert len(world.handler.calls) == 1
+    assert world.broker.settlements == ["ack", "ack"]
 
 
 async def test_two_workers_with_the_same_message_make_one_call() -> None:
@@ -81,8 +81,8 @@ async def test_two_workers_with_the_same_message_make_one_call() -> None:
         task = await world.end_of(task_id)
         await world.settled()
 
-    assert State.SUCCEEDED == task.state
-    assert 1 == len(world.handler.calls)
+    assert task.state == State.SUCCEEDED
+    assert len(world.handler.calls) == 1
 
 
 async def test_delivery_of_running_task_is_acknowledged_with_it() -> None:
@@ -96,9 +96,9 @@ async def test_delivery_of_running_task_is_acknowledged_with_it() -> None:
         await world.end_of(task_id)
         await world.settled()
 
-    assert [] == before_the_end
-    assert ["ack", "ack"] == world.broker.settlements
-    assert 1 == world.store.calls["claim"]
+    assert before_the_end == []
+    assert world.broker.settlements == ["ack", "ack"]
+    assert world.store.calls["claim"] == 1
 
 
 async def test_unreadable_messages_are_dead_lettered_and_stop_nothing() -> None:
@@ -113,7 +113,7 @@ async def test_unreadable_messages_are_dead_lettered_and_stop_nothing() -> None:
             await world.settled()
 
     assert garbage == world.broker.dead
-    assert State.SUCCEEDED == task.state
+    assert task.state == State.SUCCEEDED
     said = [line for line in logs if line["event"] == "message_unreadable"]
     assert len(garbage) == len(said)
     assert {"error"} == {line["log_level"] for line in said}
@@ -130,9 +130,9 @@ async def test_call_outlives_the_session_that_asked_for_it() -> None:
         await world.settled()
 
     [call] = world.handler.calls
-    assert (State.SUCCEEDED, 1) == (task.state, task.attempt)
-    assert 30.0 == call.ended_s
-    assert ["ack"] == world.broker.settlements
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 1)
+    assert call.ended_s == 30.0
+    assert world.broker.settlements == ["ack"]
 
 
 async def test_call_ends_while_the_broker_is_away() -> None:
@@ -146,9 +146,9 @@ async def test_call_ends_while_the_broker_is_away() -> None:
         world.broker.start()
         await world.settled()
 
-    assert State.SUCCEEDED == task.state
-    assert 1 == len(world.handler.calls)
-    assert ["ack"] == world.broker.settlements
+    assert task.state == State.SUCCEEDED
+    assert len(world.handler.calls) == 1
+    assert world.broker.settlements == ["ack"]
 
 
 async def test_concurrency_holds_although_the_broker_delivers_more() -> None:
@@ -172,7 +172,7 @@ async def test_concurrency_holds_although_the_broker_delivers_more() -> None:
     times = [(call.started_s, call.ended_s or 0.0) for call in world.handler.calls]
     at_once = [sum(begun <= start < ended for begun, ended in times) for start, _ in times]
     assert len(devices) == len(times)
-    assert 2 == max(at_once)
+    assert max(at_once) == 2
 
 
 async def test_readiness_says_whether_deliveries_can_arrive() -> None:
@@ -188,7 +188,7 @@ async def test_readiness_says_whether_deliveries_can_arrive() -> None:
         world.broker.start()
         await world.run_until(lambda: worker.consuming)
 
-    assert [True, False] == consuming
+    assert consuming == [True, False]
 
 
 async def test_worker_that_was_killed_loses_nothing() -> None:
@@ -202,6 +202,6 @@ async def test_worker_that_was_killed_loses_nothing() -> None:
         task = await world.end_of(task_id)
 
     first, second = world.handler.calls
-    assert (State.SUCCEEDED, 2) == (task.state, task.attempt)
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 2)
     assert first.key == second.key
     assert LEASE_S <= second.started_s <= LEASE_S + 5.0

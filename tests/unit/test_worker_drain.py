@@ -31,9 +31,9 @@ async def test_running_call_is_finished_and_acknowledged() -> None:
         await worker.ended()
         task = await world.task(task_id)
 
-    assert (State.SUCCEEDED, 1) == (task.state, task.attempt)
-    assert 60.0 == world.handler.calls[0].ended_s
-    assert ["ack"] == world.broker.settlements
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 1)
+    assert world.handler.calls[0].ended_s == 60.0
+    assert world.broker.settlements == ["ack"]
 
 
 async def test_what_has_not_begun_is_given_back_at_once() -> None:
@@ -55,7 +55,7 @@ async def test_what_has_not_begun_is_given_back_at_once() -> None:
         await world.workers[0].ended()
 
     assert given_back_s < 5.0
-    assert 6 == len(world.handler.calls)
+    assert len(world.handler.calls) == 6
     assert {1} == {(await world.task(task_id)).attempt for task_id in tasks}
 
 
@@ -72,9 +72,9 @@ async def test_deliveries_after_sigterm_are_requeued() -> None:
         task = await world.task(late)
         waiting = len(world.broker.waiting)
 
-    assert (State.QUEUED, 0) == (task.state, task.attempt)
-    assert 1 == waiting
-    assert 1 == len(world.handler.calls)
+    assert (task.state, task.attempt) == (State.QUEUED, 0)
+    assert waiting == 1
+    assert len(world.handler.calls) == 1
 
 
 async def test_claim_under_way_at_sigterm_is_handed_back_uncalled() -> None:
@@ -88,8 +88,8 @@ async def test_claim_under_way_at_sigterm_is_handed_back_uncalled() -> None:
         await worker.ended(limit_s=10.0)
         task = await world.task(task_id)
 
-    assert (State.QUEUED, 1, 1) == (task.state, task.attempt, task.uncounted)
-    assert [] == world.handler.calls
+    assert (task.state, task.attempt, task.uncounted) == (State.QUEUED, 1, 1)
+    assert world.handler.calls == []
 
 
 async def test_call_that_outlasts_the_drain_is_handed_back_without_burning_an_attempt() -> None:
@@ -105,11 +105,11 @@ async def test_call_that_outlasts_the_drain_is_handed_back_without_burning_an_at
         world.start_worker("another")
         task = await world.end_of(task_id)
 
-    assert (State.QUEUED, Reason.DRAINED) == (handed_back.state, handed_back.reason)
-    assert (State.SUCCEEDED, 2, 1) == (task.state, task.attempt, task.uncounted)
+    assert (handed_back.state, handed_back.reason) == (State.QUEUED, Reason.DRAINED)
+    assert (task.state, task.attempt, task.uncounted) == (State.SUCCEEDED, 2, 1)
     names = [event.name for event in await world.store.history(task_id)]
     assert EventName.HANDED_BACK in names
-    assert [30.0] == [call.ended_s for call in world.handler.calls if not call.answered]
+    assert [call.ended_s for call in world.handler.calls if not call.answered] == [30.0]
 
 
 async def test_ten_deploys_burn_no_attempt() -> None:
@@ -125,7 +125,7 @@ async def test_ten_deploys_burn_no_attempt() -> None:
         world.start_worker("last")
         task = await world.end_of(task_id)
 
-    assert (State.SUCCEEDED, 11, 10) == (task.state, task.attempt, task.uncounted)
+    assert (task.state, task.attempt, task.uncounted) == (State.SUCCEEDED, 11, 10)
 
 
 async def test_result_is_stored_although_the_store_was_away_at_sigterm() -> None:
@@ -140,8 +140,8 @@ async def test_result_is_stored_although_the_store_was_away_at_sigterm() -> None
         await worker.ended()
         task = await world.task(task_id)
 
-    assert (State.SUCCEEDED, 1) == (task.state, task.attempt)
-    assert 1 == len(world.handler.calls)
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 1)
+    assert len(world.handler.calls) == 1
 
 
 async def test_claim_that_the_store_does_not_answer_is_given_up_at_sigterm() -> None:
@@ -156,7 +156,7 @@ async def test_claim_that_the_store_does_not_answer_is_given_up_at_sigterm() -> 
         await worker.ended(limit_s=5.0)
         waiting = len(world.broker.waiting)
 
-    assert 1 == waiting
+    assert waiting == 1
 
 
 async def test_worker_leaves_although_the_store_never_comes_back() -> None:
@@ -171,11 +171,11 @@ async def test_worker_leaves_although_the_store_never_comes_back() -> None:
         await worker.ended(limit_s=40.0)
         waiting = len(world.broker.waiting)
 
-    assert 1 == waiting
+    assert waiting == 1
 
 
 async def test_lost_broker_does_not_bring_a_draining_worker_back() -> None:
-    """A session that is lost during the drain is not replaced; the call is finished all the same."""
+    """A session lost during the drain is not replaced; the call is finished all the same."""
     async with World() as world:
         world.handler.script(DEVICE, [success(after_s=60.0)])
         task_id = await world.submit()
@@ -188,6 +188,6 @@ async def test_lost_broker_does_not_bring_a_draining_worker_back() -> None:
         await worker.ended()
         task, untouched = await world.task(task_id), await world.task(late)
 
-    assert (State.SUCCEEDED, 1) == (task.state, task.attempt)
-    assert (State.QUEUED, 0) == (untouched.state, untouched.attempt)
-    assert [] == world.broker.settlements
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 1)
+    assert (untouched.state, untouched.attempt) == (State.QUEUED, 0)
+    assert world.broker.settlements == []

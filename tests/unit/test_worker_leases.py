@@ -17,7 +17,7 @@ async def test_lease_is_renewed_at_a_third_while_the_call_runs() -> None:
         world.handler.script(DEVICE, [success(after_s=600.0)])
         task = await world.run_to_end(timeout_s=600)
 
-    assert (State.SUCCEEDED, 1) == (task.state, task.attempt)
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 1)
     assert 600.0 / (LEASE_S / 3) - 1 <= world.store.calls["renew"] <= 600.0 / (LEASE_S / 3)
 
 
@@ -28,8 +28,8 @@ async def test_two_renewals_may_fail() -> None:
         world.store.fail("renew", times=2)
         task = await world.run_to_end(timeout_s=120)
 
-    assert (State.SUCCEEDED, 1) == (task.state, task.attempt)
-    assert 1 == len(world.handler.calls)
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 1)
+    assert len(world.handler.calls) == 1
 
 
 async def test_lost_lease_ends_the_call_and_its_result_changes_nothing() -> None:
@@ -45,11 +45,11 @@ async def test_lost_lease_ends_the_call_and_its_result_changes_nothing() -> None
 
     first, second = world.handler.calls
     ends = [e for e in await world.store.history(task_id) if e.name is EventName.SUCCEEDED]
-    assert (False, True) == (first.answered, second.answered)
-    assert 80.0 == first.ended_s  # at the first renewal that is answered again
-    assert (State.SUCCEEDED, 2) == (task.state, task.attempt)
-    assert [2] == [event.attempt for event in ends]
-    assert 1 == [line["event"] for line in logs].count("lease_lost")
+    assert (first.answered, second.answered) == (False, True)
+    assert first.ended_s == 80.0  # at the first renewal that is answered again
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 2)
+    assert [event.attempt for event in ends] == [2]
+    assert [line["event"] for line in logs].count("lease_lost") == 1
 
 
 async def test_zombie_is_fenced() -> None:
@@ -62,10 +62,12 @@ async def test_zombie_is_fenced() -> None:
             task = await world.end_of(task_id)
 
     history = await world.store.history(task_id)
-    assert [EventName.ACCEPTED, EventName.STARTED, EventName.LEASE_EXPIRED] == [
-        event.name for event in history[:3]
+    assert [event.name for event in history[:3]] == [
+        EventName.ACCEPTED,
+        EventName.STARTED,
+        EventName.LEASE_EXPIRED,
     ]
-    assert (State.FAILED, Reason.UNKNOWN_EQUIPMENT, 2) == (task.state, task.reason, task.attempt)
+    assert (task.state, task.reason, task.attempt) == (State.FAILED, Reason.UNKNOWN_EQUIPMENT, 2)
     assert {"result_stale", "lease_lost"} & {line["event"] for line in logs}
 
 
@@ -79,8 +81,8 @@ async def test_message_for_the_next_attempt_is_kept_when_the_lease_was_lost() ->
 
     _, second = world.handler.starts_s(DEVICE)
     assert 80.0 <= second <= 81.0  # the renewal of 80 s says that the lease is lost
-    assert (State.SUCCEEDED, 2) == (task.state, task.attempt)
-    assert 1 == len(world.broker.published_s(task.id)[1:])
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 2)
+    assert len(world.broker.published_s(task.id)[1:]) == 1
 
 
 async def test_late_word_of_a_lost_lease_spares_the_next_attempt() -> None:
@@ -93,5 +95,5 @@ async def test_late_word_of_a_lost_lease_spares_the_next_attempt() -> None:
         world.store.slow["renew"] = 8.0
         task = await world.run_to_end()
 
-    assert (State.SUCCEEDED, 2) == (task.state, task.attempt)
-    assert [True, True] == [call.answered for call in world.handler.calls]
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 2)
+    assert [call.answered for call in world.handler.calls] == [True, True]

@@ -1,5 +1,7 @@
 """The retry table, row by row, on the whole way of a task."""
 
+import itertools
+
 import aiohttp
 import httpx
 import pytest
@@ -29,9 +31,9 @@ async def test_success_ends_the_task() -> None:
     """An answer 200 makes the task succeed at once, with one call and no message left."""
     task, world = await run(success())
 
-    assert (State.SUCCEEDED, Reason.COMPLETED) == (task.state, task.reason)
-    assert [0.0] == world.handler.starts_s(DEVICE)
-    assert ["ack"] == world.broker.settlements
+    assert (task.state, task.reason) == (State.SUCCEEDED, Reason.COMPLETED)
+    assert world.handler.starts_s(DEVICE) == [0.0]
+    assert world.broker.settlements == ["ack"]
 
 
 @pytest.mark.parametrize(
@@ -51,10 +53,10 @@ async def test_permanent_failure_is_not_tried_again(status: int, reason: Reason)
     task, world = await run(Answer(status, message="No, never"))
 
     assert (State.FAILED, reason) == (task.state, task.reason)
-    assert "No, never" == task.message
+    assert task.message == "No, never"
     assert not task.dead_letter
-    assert 1 == len(world.handler.calls)
-    assert ["ack"] == world.broker.settlements
+    assert len(world.handler.calls) == 1
+    assert world.broker.settlements == ["ack"]
 
 
 @pytest.mark.parametrize(
@@ -81,9 +83,9 @@ async def test_transient_failure_is_tried_again(step: Step, reason: Reason) -> N
     task, world = await run(step, policy=RETRIED_PROVISIONING_ERRORS)
 
     failed = [e for e in await world.store.history(task.id) if e.name is EventName.RETRY_SCHEDULED]
-    assert State.SUCCEEDED == task.state
+    assert task.state == State.SUCCEEDED
     assert [reason] == [event.reason for event in failed]
-    assert [1, 2] == [call.attempt for call in world.handler.calls]
+    assert [call.attempt for call in world.handler.calls] == [1, 2]
 
 
 async def test_every_attempt_carries_the_same_key() -> None:
@@ -114,12 +116,12 @@ async def test_waits_grow_until_the_attempts_are_used_up() -> None:
     task, world = await run(*[Answer(429)] * 5)
 
     starts = world.handler.starts_s(DEVICE)
-    waits = [later - sooner for sooner, later in zip(starts, starts[1:], strict=False)]
-    assert 4 == len(waits)
+    waits = [later - sooner for sooner, later in itertools.pairwise(starts)]
+    assert len(waits) == 4
     for wait, due in zip(waits, [1.0, 2.0, 4.0, 8.0], strict=True):
         assert due <= wait <= due + SWEEP_S
-    assert (State.FAILED, True) == (task.state, task.dead_letter)
-    assert Reason.OVERLOADED == task.reason
+    assert (task.state, task.dead_letter) == (State.FAILED, True)
+    assert task.reason == Reason.OVERLOADED
     assert (await world.store.status()).dead_letters == 1
 
 
@@ -128,8 +130,8 @@ async def test_work_that_uses_the_whole_timeout_succeeds(work_s: float) -> None:
     """The grace lets work of 60 s end under a timeout of 60."""
     task, world = await run(success(after_s=work_s))
 
-    assert State.SUCCEEDED == task.state
-    assert 1 == len(world.handler.calls)
+    assert task.state == State.SUCCEEDED
+    assert len(world.handler.calls) == 1
 
 
 async def test_no_answer_within_deadline_is_tried_again_with_the_same_key() -> None:
@@ -138,10 +140,10 @@ async def test_no_answer_within_deadline_is_tried_again_with_the_same_key() -> N
 
     first, second = world.handler.calls_for(DEVICE)
     history = await world.store.history(task.id)
-    assert (65.0, False) == (first.ended_s, first.answered)
+    assert (first.ended_s, first.answered) == (65.0, False)
     assert first.key == second.key
     assert Reason.NO_ANSWER in {event.reason for event in history}
-    assert State.SUCCEEDED == task.state
+    assert task.state == State.SUCCEEDED
 
 
 async def test_tasks_of_a_device_keep_their_order_across_retries() -> None:
@@ -154,7 +156,7 @@ async def test_tasks_of_a_device_keep_their_order_across_retries() -> None:
 
     calls = world.handler.calls_for(DEVICE)
     assert [str(older), str(older), str(younger)] == [call.key for call in calls]
-    for before, after in zip(calls, calls[1:], strict=False):
+    for before, after in itertools.pairwise(calls):
         assert before.ended_s is not None
         assert before.ended_s <= after.started_s
 
@@ -169,8 +171,8 @@ async def test_cancelled_while_running_makes_no_further_attempt() -> None:
 
         task = await world.end_of(task_id)
 
-    assert State.CANCELLED == task.state
-    assert 1 == len(world.handler.calls)
+    assert task.state == State.CANCELLED
+    assert len(world.handler.calls) == 1
     assert world.handler.calls[0].answered
 
 
@@ -184,4 +186,4 @@ async def test_success_counts_although_cancellation_was_asked_for() -> None:
 
         task = await world.end_of(task_id)
 
-    assert State.SUCCEEDED == task.state
+    assert task.state == State.SUCCEEDED

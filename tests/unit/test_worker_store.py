@@ -18,9 +18,9 @@ async def test_claim_is_repeated_until_the_store_is_back() -> None:
         task = await world.run_to_end()
         await world.settled()
 
-    assert (State.SUCCEEDED, 1) == (task.state, task.attempt)
-    assert 6 == world.store.calls["claim"]
-    assert ["ack"] == world.broker.settlements
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 1)
+    assert world.store.calls["claim"] == 6
+    assert world.broker.settlements == ["ack"]
 
 
 async def test_result_is_written_again_and_the_call_is_not_made_again() -> None:
@@ -35,9 +35,9 @@ async def test_result_is_written_again_and_the_call_is_not_made_again() -> None:
         task = await world.end_of(task_id)
         await world.settled()
 
-    assert [] == settled_meanwhile
-    assert (State.SUCCEEDED, 1) == (task.state, task.attempt)
-    assert 1 == len(world.handler.calls)
+    assert settled_meanwhile == []
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 1)
+    assert len(world.handler.calls) == 1
 
 
 async def test_result_whose_confirmation_was_lost_is_written_once() -> None:
@@ -49,9 +49,9 @@ async def test_result_whose_confirmation_was_lost_is_written_once() -> None:
             await world.settled()
 
     ends = [line for line in logs if line["event"] in {"task_ended", "result_stale"}]
-    assert ["task_ended"] == [line["event"] for line in ends]
-    assert (State.SUCCEEDED, 1) == (task.state, task.attempt)
-    assert 2 == world.store.calls["finish"]
+    assert [line["event"] for line in ends] == ["task_ended"]
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 1)
+    assert world.store.calls["finish"] == 2
 
 
 async def test_message_for_the_next_attempt_is_kept_when_it_overtakes_the_answer() -> None:
@@ -64,7 +64,7 @@ async def test_message_for_the_next_attempt_is_kept_when_it_overtakes_the_answer
 
     first, second = world.handler.starts_s(DEVICE)
     assert 2.0 <= second - first <= 2.5
-    assert ["ack", "requeue", "ack"] == world.broker.settlements
+    assert world.broker.settlements == ["ack", "requeue", "ack"]
 
 
 async def test_lease_is_kept_while_the_result_cannot_be_written() -> None:
@@ -75,8 +75,8 @@ async def test_lease_is_kept_while_the_result_cannot_be_written() -> None:
 
     assert task.finished_at is not None
     assert (task.finished_at - task.accepted_at).total_seconds() > 2 * LEASE_S
-    assert (State.SUCCEEDED, 1) == (task.state, task.attempt)
-    assert 1 == len(world.handler.calls)
+    assert (task.state, task.attempt) == (State.SUCCEEDED, 1)
+    assert len(world.handler.calls) == 1
 
 
 async def test_task_ends_although_the_answer_to_its_claim_was_lost() -> None:
@@ -85,8 +85,8 @@ async def test_task_ends_although_the_answer_to_its_claim_was_lost() -> None:
         world.store.lose_answer("claim")
         task = await world.run_to_end()
 
-    assert State.SUCCEEDED == task.state
-    assert 1 == len(world.handler.calls)
+    assert task.state == State.SUCCEEDED
+    assert len(world.handler.calls) == 1
 
 
 async def test_claims_and_results_of_many_tasks_share_commits() -> None:
@@ -98,7 +98,7 @@ async def test_claims_and_results_of_many_tasks_share_commits() -> None:
         for task_id in tasks:
             await world.end_of(task_id)
 
-    assert 100 == len(world.handler.calls)
+    assert len(world.handler.calls) == 100
     assert world.store.calls["claim"] <= 2
     assert world.store.calls["finish"] <= 10
 
@@ -115,6 +115,6 @@ async def test_bug_in_one_task_does_not_stop_the_others() -> None:
             recovered = await world.end_of(first)
 
     [failed] = [line for line in logs if line["event"] == "delivery_failed"]
-    assert ("error", True) == (failed["log_level"], failed["exc_info"])
-    assert State.SUCCEEDED == second.state
-    assert (State.SUCCEEDED, 2) == (recovered.state, recovered.attempt)
+    assert (failed["log_level"], failed["exc_info"]) == ("error", True)
+    assert second.state == State.SUCCEEDED
+    assert (recovered.state, recovered.attempt) == (State.SUCCEEDED, 2)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from activation.domain.retry import RetryPolicy
 from activation.errors import first_cause
@@ -34,7 +34,8 @@ class ServiceSettings(Settings):
     log_format: Literal["auto", "json", "console"] = "auto"  # auto: readable on a terminal only
 
     # Parameters with one of these words in their name are masked wherever they would show.
-    secret_words: frozenset[str] = frozenset(
+    # In the environment they are separated by commas.
+    secret_words: Annotated[frozenset[str], NoDecode] = frozenset(
         {"password", "passwd", "passphrase", "secret", "token", "key", "community", "psk"}
     )
 
@@ -43,6 +44,13 @@ class ServiceSettings(Settings):
 
     # Between failing readiness and closing the listener, so that load balancers notice.
     drain_delay_s: Annotated[float, Field(ge=0)] = 0.0
+
+    @field_validator("secret_words", mode="before")
+    @classmethod
+    def _split_words(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return frozenset(word.strip() for word in value.split(",") if word.strip())
 
 
 class StoreSettings(Settings):
@@ -66,9 +74,13 @@ class BrokerSettings(Settings):
     @field_validator("amqp_url")
     @classmethod
     def _names_a_broker(cls, value: SecretStr) -> SecretStr:
-        url = urlsplit(value.get_secret_value())
-        if url.scheme not in {"amqp", "amqps"} or not url.hostname:
-            raise ValueError("write amqp://user:password@host/vhost")
+        try:
+            url = urlsplit(value.get_secret_value())
+            usable = url.scheme in {"amqp", "amqps"} and url.hostname and url.port != 0
+        except ValueError:  # its text may quote a part of the password
+            usable = False
+        if not usable:
+            raise ValueError("write amqp://user:password@host/vhost, the password percent-encoded")
         return value
 
 

@@ -1,15 +1,14 @@
 """The command `activation`: its options, its commands, its exit codes."""
 
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
-from activation_cli import dead_letters, submit, tasks
+from activation_cli import dead_letters, submit, tasks, version
 from activation_cli.batch import command as batch
 from activation_cli.exits import MEANINGS
-from activation_cli.options import Json
-from activation_cli.session import Target, open_output
+from activation_cli.local import command as local
+from activation_cli.session import Target
 
 # The \b keeps the lines apart; exits are listed where people look for them.
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<3}  {text}" for code, text in MEANINGS.items())
@@ -42,15 +41,8 @@ def target(
     ctx.obj = Target(url, timeout_s, as_json, transport=ctx.obj)  # tests give a transport
 
 
-for group in (submit.app, tasks.app, batch.app, dead_letters.app):
+for group in (submit.app, tasks.app, batch.app, dead_letters.app, local.app, version.app):
     app.add_typer(group)
-
-
-@app.command()
-def version(ctx: typer.Context, as_json: Json = False) -> None:
-    """Print the version of this program."""
-    settled: Target = ctx.obj
-    open_output(as_json=as_json or settled.as_json).version(metadata.version("activation-cli"))
 
 
 def main() -> None:

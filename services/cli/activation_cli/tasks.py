@@ -15,7 +15,10 @@ app = typer.Typer()
 
 @app.command()
 def status(ctx: typer.Context, *, as_json: Json = False) -> None:
-    """Show the system at a glance: tasks by state, dead letters, outbox, queue."""
+    """Show the system at a glance.
+
+    Tasks by state, dead letters, what RabbitMQ has not confirmed yet, and its queue.
+    """
 
     async def work(session: Session) -> Exit:
         session.output.status(await session.gateway.status(), session.gateway.url)

@@ -4,6 +4,7 @@ Levels are for the reader on call: error = someone must act, warning = we coped,
 milestones.
 """
 
+import json
 import logging
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -22,6 +23,8 @@ _LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+# The locals of a frame that failed may hold the parameters of a task, secrets and all.
+_TRACEBACK: Final = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 _OWN_FIELDS: Final = frozenset({"event", "level", "timestamp", "service", "idempotency_key"})
 
 
@@ -49,9 +52,11 @@ def configure_logging(
         _mask_fields(Masker(secret_words)),
     ]
     if readable:
-        ending: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer()]
+        ending: list[structlog.typing.Processor] = [
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        ]
     else:
-        ending = [structlog.processors.dict_tracebacks, _render_json]
+        ending = [structlog.processors.ExceptionRenderer(_TRACEBACK), _render_json]
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -87,12 +92,14 @@ def _name_service(service: str) -> structlog.typing.Processor:
 def _mask_fields(masker: Masker) -> structlog.typing.Processor:
     def mask(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         for field in event.keys() - _OWN_FIELDS:
-            if masker.is_secret(field):
-                event[field] = MASK
+            event[field] = MASK if masker.is_secret(field) else masker.mask(event[field])
         return event
 
     return mask
 
 
 def _render_json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
-    return orjson.dumps(event, default=str).decode()
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except TypeError:  # what orjson cannot write, say half a surrogate, must not end a task
+        return json.dumps(event, default=str)

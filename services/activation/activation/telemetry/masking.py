@@ -24,7 +24,7 @@ class Masker:
         """Return a copy of a JSON value in which every secret is masked, at any depth."""
         if isinstance(value, dict):
             return {
-                name: MASK if self.is_secret(name) else self.mask(inner)
+                name: MASK if self.is_secret(str(name)) else self.mask(inner)
                 for name, inner in value.items()
             }
         if isinstance(value, list):
@@ -42,8 +42,10 @@ class Masker:
             message: The text of somebody who has seen the parameters.
             parameters: A JSON object as text.
         """
-        for secret in sorted(self._secrets(json.loads(parameters)), key=len, reverse=True):
-            message = message.replace(secret, MASK)
+        secrets = self._secrets(json.loads(parameters))
+        spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
+        for spelling in sorted(spellings, key=len, reverse=True):
+            message = message.replace(spelling, MASK)
         return message
 
     def _secrets(self, value: Any, *, under_secret: bool = False) -> Iterator[str]:
@@ -57,3 +59,10 @@ class Masker:
             text = str(value)
             if len(text) >= _SHORTEST_SCRUBBED:
                 yield text
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """Give a secret as it is, and as a dump of the parameters in JSON or Python would show it."""
+    yield secret
+    for dumped in (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret)):
+        yield dumped[1:-1]

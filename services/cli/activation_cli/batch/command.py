@@ -50,7 +50,7 @@ def batch(
     limit_s: For = None,
     as_json: Json = False,
 ) -> None:
-    """Ask for the activation of many devices, one a row of a CSV file.
+    """Ask for many activations, one a row of a CSV file.
 
     A batch can be interrupted, and the same command given again: rows that have a task never get
     a second one, and rows whose task has ended are left alone. A bad row is reported with its

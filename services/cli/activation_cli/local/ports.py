@@ -13,25 +13,27 @@ _HIGHEST: Final = 31_000
 _TRIES: Final = 100
 
 
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on now.
+def free_port(preferred: int | None = None) -> int:
+    """Return a port of 127.0.0.1 that nobody listens on now, the preferred one if possible.
 
     Raises:
         OSError: None was found.
     """
+    if preferred is not None and bind_error(preferred) is None:
+        return preferred
     for _ in range(_TRIES):
         port = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)
-        if is_free(port):
+        if bind_error(port) is None:
             return port
     raise OSError(f"no free port found between {_LOWEST} and {_HIGHEST}")
 
 
-def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Tell whether a server could listen on the port now."""
+def bind_error(port: int) -> str | None:
+    """Say why a server could not listen on the port now; None if it could."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
         try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            return error.strerror
+    return None

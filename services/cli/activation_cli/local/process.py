@@ -65,6 +65,15 @@ class Child:
         return self._process.poll() if self._process else None
 
     @property
+    def how_it_ended(self) -> str:
+        """The exit code in words."""
+        code = self.exit_code
+        if code is None:
+            return "has not ended"
+        killed = f"was killed by {signal.Signals(-code).name}" if code < 0 else ""
+        return killed or f"ended with exit code {code}"
+
+    @property
     def running(self) -> bool:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.poll() is None
@@ -105,9 +114,9 @@ class Child:
         deadline = time.monotonic() + timeout_s
         while not is_ready():
             if not self.running:
-                raise StartError(self._post_mortem(f"ended with exit code {self.exit_code}"))
+                raise StartError(self._complaint(self.how_it_ended))
             if time.monotonic() > deadline:
-                raise StartError(self._post_mortem(f"was not ready after {timeout_s:g} s"))
+                raise StartError(self._complaint(f"was not ready after {timeout_s:g} s"))
             time.sleep(_POLL_S)
 
     def send(self, number: signal.Signals) -> None:
@@ -143,7 +152,7 @@ class Child:
             text = log.read().decode(errors="replace")
         return [line.rstrip() for line in text.splitlines() if line.strip()][-count:]
 
-    def _post_mortem(self, what: str) -> str:
+    def _complaint(self, what: str) -> str:
         said = next((line for line in reversed(self.last_lines(50)) if _says_something(line)), "")
         return f"{self.name} {what}: {said.strip() or 'it wrote nothing'} (log: {self.log})"
 

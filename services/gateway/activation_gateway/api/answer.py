@@ -16,6 +16,10 @@ from starlette.responses import Response
 
 NOT_STORED: Final = {"Cache-Control": "no-store"}  # a task may change at any moment
 
+CAMEL_CASE: Final = ConfigDict(
+    alias_generator=to_camel, field_title_generator=lambda name, _: name.replace("_", " ")
+)
+
 BODIES: Final[dict[type, TypeAdapter[Any]]] = {}
 """Every kind of body, and how it is written."""
 
@@ -24,7 +28,7 @@ _Kind = TypeVar("_Kind", bound=type)
 
 def body(kind: _Kind) -> _Kind:
     """Make a dataclass a kind of body: documented, and written in camelCase."""
-    with_config(ConfigDict(alias_generator=to_camel))(kind)
+    with_config(CAMEL_CASE)(kind)
     BODIES[kind] = TypeAdapter(kind)
     return kind
 

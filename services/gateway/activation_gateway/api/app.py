@@ -82,16 +82,16 @@ def create_app(
 
 
 def _add_activation(router: APIRouter, api: ActivationApi) -> None:
-    direct = partial(router.add_api_route, route_class_override=DirectRoute)
+    add = partial(router.add_api_route, route_class_override=DirectRoute)
     device = "/api/v1/equipment/cpe/{id}"
-    direct(device, api.submit, methods=["POST"], **description.SUBMIT)
-    direct(f"{device}/task/{{taskId}}", api.result, methods=["GET"], **description.RESULT)
+    add(device, api.submit, methods=["POST"], **description.SUBMIT)
+    add(f"{device}/task/{{taskId}}", api.result, methods=["GET"], **description.RESULT)
 
 
 def _add_operations(router: APIRouter, api: OperationsApi) -> None:
-    add = router.add_api_route
+    add = partial(router.add_api_route, route_class_override=DirectRoute)
     task = "/api/v1/tasks/{taskId:name}"
-    add("/api/v1/tasks", api.search, methods=["GET"], **description.SEARCH)
+    router.add_api_route("/api/v1/tasks", api.search, methods=["GET"], **description.SEARCH)
     add(task, api.show, methods=["GET"], **description.SHOW)
     add(f"{task}:cancel", api.cancel, methods=["POST"], **description.CANCEL)
     add(f"{task}:retry", api.retry, methods=["POST"], **description.RETRY)

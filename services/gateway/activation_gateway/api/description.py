@@ -239,6 +239,7 @@ SHOW: Final[dict[str, Any]] = {
         404: _TASK_NOT_FOUND,
         **_COMMON,
     },
+    "openapi_extra": {"parameters": [_TASK]},
 }
 
 CANCEL: Final[dict[str, Any]] = {
@@ -258,6 +259,7 @@ CANCEL: Final[dict[str, Any]] = {
         ),
         **_COMMON,
     },
+    "openapi_extra": {"parameters": [_TASK]},
 }
 
 RETRY: Final[dict[str, Any]] = {
@@ -274,6 +276,7 @@ RETRY: Final[dict[str, Any]] = {
         ),
         **_COMMON,
     },
+    "openapi_extra": {"parameters": [_TASK]},
 }
 
 STATUS: Final[dict[str, Any]] = {

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from activation.domain.task import State
 from activation.ports import TaskQuery
 from activation_gateway.api.address import SERIAL_NUMBER_PATTERN
-from activation_gateway.api.answer import body
+from activation_gateway.api.answer import CAMEL_CASE, body
 from activation_gateway.api.representation import TaskRepresentation
 
 # Any number below 2**63 as eight bytes in base64url, without padding. Only what stands for such a
@@ -51,26 +50,43 @@ def _read_flag(text: Any) -> bool:
     return bool(text == "true")
 
 
-_Time = Annotated[datetime, BeforeValidator(_read_time)]
-_Flag = Annotated[bool, BeforeValidator(_read_flag)]
+def _as(description: str, **schema: str) -> WithJsonSchema:
+    """Document a parameter without the null that pydantic would offer: a query cannot say it."""
+    return WithJsonSchema({"description": description, **schema})
 
 
 class TaskFilter(BaseModel):
     """Which tasks to list; what is left out does not matter."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+    model_config = ConfigDict(**CAMEL_CASE, extra="forbid", frozen=True)
 
     state: Annotated[
         list[State], Field(description="In one of these states; may be repeated.")
     ] = []
     equipment: Annotated[
-        str | None, Field(pattern=SERIAL_NUMBER_PATTERN, description="Of this equipment.")
+        str | None,
+        Field(pattern=SERIAL_NUMBER_PATTERN),
+        _as("Of this equipment.", type="string", pattern=SERIAL_NUMBER_PATTERN),
     ] = None
-    accepted_from: Annotated[_Time | None, Field(description="Accepted then or later.")] = None
-    accepted_before: Annotated[_Time | None, Field(description="Accepted before then.")] = None
-    dead_letter: Annotated[_Flag | None, Field(description="Is, or is not, a dead letter.")] = None
+    accepted_from: Annotated[
+        datetime | None,
+        BeforeValidator(_read_time),
+        _as("Accepted then or later.", type="string", format="date-time"),
+    ] = None
+    accepted_before: Annotated[
+        datetime | None,
+        BeforeValidator(_read_time),
+        _as("Accepted before then.", type="string", format="date-time"),
+    ] = None
+    dead_letter: Annotated[
+        bool | None,
+        BeforeValidator(_read_flag),
+        _as("Is, or is not, a dead letter.", type="boolean"),
+    ] = None
     cursor: Annotated[
-        str | None, Field(pattern=CURSOR_PATTERN, description="From the page before this one.")
+        str | None,
+        Field(pattern=CURSOR_PATTERN),
+        _as("From the page before this one.", type="string", pattern=CURSOR_PATTERN),
     ] = None
     limit: Annotated[int, Field(ge=1, le=500, description="How many tasks at most.")] = 50
 

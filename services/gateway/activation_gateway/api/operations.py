@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Query
 from pydantic import Field
+from starlette.requests import Request
 from starlette.responses import Response
 
 from activation.domain.task import State
@@ -16,10 +17,6 @@ from activation_gateway.api.answer import NOT_STORED, answer, body
 from activation_gateway.api.listing import TaskFilter, TaskPage, write_cursor
 from activation_gateway.api.representation import Representer
 from activation_gateway.relay import QueueStatus
-
-TaskIdText = Annotated[
-    str, Path(alias="taskId", description="The task.", json_schema_extra={"format": "uuid"})
-]
 
 
 @body
@@ -82,26 +79,26 @@ class OperationsApi:
         cursor = None if page.cursor is None else write_cursor(page.cursor)
         return _answer(TaskPage([self._represent.task(task) for task in page.tasks], cursor))
 
-    async def show(self, task_id: TaskIdText) -> Response:
+    async def show(self, request: Request) -> Response:
         """Show a task with its events and attempts."""
-        task = found(await self._store.get(read_task_id(task_id)))
+        task = found(await self._store.get(read_task_id(request.path_params["taskId"])))
         return _answer(self._represent.history(task, await self._store.history(task.id)))
 
-    async def cancel(self, task_id: TaskIdText) -> Response:
+    async def cancel(self, request: Request) -> Response:
         """Cancel a queued task at once, or ask a running one to make no further attempt (202).
 
         A task that ends otherwise before, or meanwhile, stays as it ended.
         """
-        task = found(await self._store.cancel(read_task_id(task_id)))
+        task = found(await self._store.cancel(read_task_id(request.path_params["taskId"])))
         status = HTTPStatus.ACCEPTED if task.state is State.RUNNING else HTTPStatus.OK
         return _answer(self._represent.task(task), status)
 
-    async def retry(self, task_id: TaskIdText) -> Response:
+    async def retry(self, request: Request) -> Response:
         """Queue a failed task again, behind its device's unfinished ones, with all attempts."""
-        task = found(await self._store.replay(read_task_id(task_id)))
+        task = found(await self._store.replay(read_task_id(request.path_params["taskId"])))
         return _answer(self._represent.task(task))
 
-    async def status(self) -> Response:
+    async def status(self, _: Request) -> Response:
         """Count what is in the store and in the queue."""
         store, queue = await self._store.status(), await self._queue_status()
         return _answer(

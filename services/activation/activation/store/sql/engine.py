@@ -49,6 +49,7 @@ def open_engine(url: URL, *, pool_size: int, timeout_s: float) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=timeout_s,
+        hide_parameters=True,  # an error's text must not quote a task's parameters
         connect_args={
             "timeout": timeout_s,
             "command_timeout": timeout_s,
@@ -106,6 +107,7 @@ def _open_sqlite(url: URL, *, timeout_s: float) -> AsyncEngine:
         pool_size=4,
         max_overflow=0,
         pool_timeout=timeout_s,
+        hide_parameters=True,
         # SQLite gives up first: a cancelled wait would get the lock later and never let it go.
         connect_args={"timeout": timeout_s * _SHARE_OF_TIMEOUT},
     )

@@ -1,0 +1,38 @@
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-docker check fmt bench clean
+
+help:
+	@awk -f scripts/menu.awk $(MAKEFILE_LIST)
+
+##@ Use
+run: ## a whole system on this machine, at http://localhost:8000 (PORT, HANDLER_SECONDS, RABBITMQ_URL, DATABASE_URL)
+	@scripts/bootstrap run
+	@exec .venv/bin/activation run
+
+##@ Develop
+test: ## all tests, or a part: make test T=tests/unit
+	@scripts/bootstrap test
+	@scripts/test $(T)
+
+test-docker: ## the tests that need servers, on RabbitMQ 4.3 and PostgreSQL 18 in containers
+	@scripts/bootstrap test
+	@scripts/test --servers=docker $(or $(T),tests/integration tests/faults)
+
+check: ## lint, format, types, and whether uv.lock is in step
+	@scripts/bootstrap test
+	@scripts/check
+
+fmt: ## repair format and lint where a machine can
+	@scripts/bootstrap test
+	@$(PYTHON) -m ruff format
+	@$(PYTHON) -m ruff check --fix
+
+bench: ## measure, beside bare FastAPI and a bare aio-pika loop; results in bench/
+	@scripts/bootstrap bench
+	@$(PYTHON) -m bench.run
+
+clean: ## delete what was made here: environment, caches, the tasks of make run
+	rm -rf .venv .tools .run .mypy_cache .pytest_cache .ruff_cache .hypothesis
