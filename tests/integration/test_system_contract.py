@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 DEVICE: Final = "/api/v1/equipment/cpe/"
 EQUIPMENT_NOT_FOUND: Final = {"code": 404, "message": "The requested equipment is not found"}
 TASK_NOT_FOUND: Final = {"code": 404, "message": "The requested task is not found"}
-SLOW_S: Final = 1.0
+SLOW: Final = {"do": "answer", "latency_s": 3}  # so that we come while it runs
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -31,7 +31,7 @@ async def system(
     with servers.fresh_vhost(rabbitmq) as amqp_url:
         async with (
             servers.fresh_database(postgres) as database_url,
-            System(folder, amqp_url, database_url, handler_s=SLOW_S) as system,
+            System(folder, amqp_url, database_url, handler_s=0.2) as system,
         ):
             yield system
             await system.wait_all_ended()
@@ -40,6 +40,7 @@ async def system(
 
 async def test_a_task_is_answered_at_once_and_its_result_later(system: System) -> None:
     """POST 200 with the id and nothing else; 204 without a body while it runs; then 200."""
+    await system.script([SLOW], "CONTRACT1")
     body = {"timeoutInSeconds": 60, "parameters": {"config": "example"}}
 
     posted = await system.request("POST", f"{DEVICE}CONTRACT1", json=body)
@@ -140,6 +141,8 @@ async def test_one_idempotency_key_makes_one_task(system: System) -> None:
 
 async def test_a_client_may_prefer_202_and_the_whole_task(system: System) -> None:
     """`respond-async` gives a place to look; `return=representation` shows a task that runs."""
+    await system.script([SLOW], "PREFERS1")
+
     posted = await system.request(
         "POST", f"{DEVICE}PREFERS1", json={}, headers={"Prefer": "respond-async"}
     )
@@ -179,8 +182,9 @@ async def test_work_that_uses_all_of_its_time_succeeds(system: System) -> None:
 
 async def test_tasks_of_one_device_run_in_the_order_accepted(system: System) -> None:
     """The second says that it waits for its device; the calls do not overlap."""
-    first, second = await system.submit_many(["INORDER1"], each=2)
+    await system.script([SLOW], "INORDER1")
 
+    first, second = await system.submit_many(["INORDER1"], each=2)
     waiting = await system.task(second)
     await system.wait_all_ended()
 
@@ -192,7 +196,7 @@ async def test_tasks_of_one_device_run_in_the_order_accepted(system: System) -> 
 
 async def test_an_operator_cancels_and_retries(system: System) -> None:
     """A queued task is cancelled at once; a failed one is tried again and keeps its history."""
-    await system.script([{"do": "answer", "status": 403}], "OPERATOR1")
+    await system.script([SLOW | {"status": 403}], "OPERATOR1")
     refused, queued = await system.submit_many(["OPERATOR1"], each=2)
 
     cancelled = await system.request("POST", f"/api/v1/tasks/{queued}:cancel")

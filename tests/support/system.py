@@ -132,6 +132,15 @@ class Service:
         """End it as a deploy would, and return the exit code."""
         return await asyncio.to_thread(self.process.stop, timeout_s=_STOP_S)
 
+    async def wait_ended(self) -> int | None:
+        """Wait until it has ended by itself, and return the exit code."""
+
+        async def ended() -> bool:
+            return not self.running
+
+        await eventually(ended, what=f"the end of {self.name}")
+        return self.process.exit_code
+
     def log_lines(self) -> list[str]:
         return self.log.read_text(encoding="utf-8", errors="replace").splitlines()
 
@@ -353,9 +362,13 @@ class System:
                 call |= {"ended_at": died_at, "outcome": "killed"}
         self._earlier_calls = calls
 
+    async def admin(self, service: Service, path: str) -> str:
+        """Return what the admin port of a service says."""
+        return (await self._http.get(f"{service.admin_url}{path}")).text
+
     async def metrics(self, service: Service) -> dict[str, float]:
         """Return what a service counts: `name`, or `name{label=value}`, and its value."""
-        text = (await self._http.get(f"{service.admin_url}/metrics")).text
+        text = await self.admin(service, "/metrics")
         return {
             sample.name + "".join(f"{{{k}={v}}}" for k, v in sorted(sample.labels.items())): (
                 sample.value

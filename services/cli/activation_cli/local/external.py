@@ -17,8 +17,7 @@ async def check_broker(url: str) -> None:
     Raises:
         StartError: It cannot be used.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
+    if not _is_amqp(url):
         raise StartError("RABBITMQ_URL must look like amqp://user:password@host/vhost")
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it logs is in the error, too
     broker = RabbitMQ(url, name="activation run", queues=Queues(), timeout_s=_TIMEOUT_S)
@@ -43,3 +42,11 @@ async def check_database(url: str) -> None:
             await store.close()
     except ActivationError as error:
         raise StartError(f"DATABASE_URL cannot be used: {error}") from error
+
+
+def _is_amqp(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number
+        return False

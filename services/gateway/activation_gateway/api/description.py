@@ -48,6 +48,20 @@ _RETRY_AFTER: Final = {
 }
 _APPLIED: Final = {"Preference-Applied": header("The preferences followed.", type="string")}
 
+_NEXT: Final = {  # what can be asked about a new task
+    "result": {
+        "operationId": "result",
+        "parameters": {"id": "$request.path.id", "taskId": "$response.body#/taskId"},
+    },
+    **{
+        operation: {
+            "operationId": operation,
+            "parameters": {"taskId": "$response.body#/taskId"},
+        }
+        for operation in ("show", "cancel", "retry")
+    },
+}
+
 _NO_ADDRESS: Final = problem(
     HTTPStatus.NOT_FOUND,
     "Or the address has a slash too many.",
@@ -99,7 +113,10 @@ SUBMIT: Final[dict[str, Any]] = {
     "summary": "Ask for an activation",
     "tags": _CONTRACT,
     "responses": {
-        200: shown("The task cannot be lost any more.", submitted=examples.SUBMITTED),
+        200: {
+            **shown("The task cannot be lost any more.", submitted=examples.SUBMITTED),
+            "links": _NEXT,
+        },
         202: shown(
             "The same, for `Prefer: respond-async`.",
             submitted=examples.SUBMITTED_ASYNC,
@@ -209,7 +226,7 @@ RESULT: Final[dict[str, Any]] = {
                 "Prefer",
                 "`return=representation`: 200 with the whole task in every state. `wait=20`: "
                 f"answer when the task ends, or after 20 s; at most {LONGEST_WAIT_S}. (RFC 7240)",
-                "wait=1, return=representation",
+                "return=representation",
             ),
         ],
     },
