@@ -32,7 +32,7 @@ fmt: ## repair format and lint where a machine can
 
 bench: ## measure, beside bare FastAPI and a bare aio-pika loop; results in bench/
 	@scripts/bootstrap bench
-	@$(PYTHON) -m bench.run
+	@$(PYTHON) -m bench.run && $(PYTHON) -m bench.report
 
 clean: ## delete what was made here: environment, caches, the tasks of make run
 	rm -rf .venv .tools .run .mypy_cache .pytest_cache .ruff_cache .hypothesis
