@@ -26,6 +26,7 @@ class HttpServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 date_header=True,
                 lifespan="off",
                 backlog=4096,
@@ -48,6 +49,8 @@ class HttpServer(uvicorn.Server):
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             listener = socket.create_server((host, port), family=family)
+            # Inherited by connections; asyncio sets it only where the protocol is named.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             raise StartError(f"cannot listen on {host} port {port}: {error.strerror}") from error
         async with asyncio.TaskGroup() as group:

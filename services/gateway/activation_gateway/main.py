@@ -81,6 +81,7 @@ async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore
         store,
         max_attempts=settings.max_attempts,
         every_s=settings.reap_every_s,
+        patience_s=settings.reap_patience_s,
         retention_s=settings.retention_s,
     )
     observer = Observer(store, relay)

@@ -24,15 +24,24 @@ class Reaper:
         store: Where the tasks live.
         max_attempts: A task that lost so many attempts is a dead letter.
         every_s: Pause between two looks at the leases.
+        patience_s: Pause before the first look, at the start and after an outage of the store.
+            Leases ran out meanwhile, and workers that live renew theirs in it.
         retention_s: How long ended tasks are kept.
     """
 
     def __init__(
-        self, store: TaskStore, *, max_attempts: int, every_s: float, retention_s: float
+        self,
+        store: TaskStore,
+        *,
+        max_attempts: int,
+        every_s: float,
+        patience_s: float,
+        retention_s: float,
     ) -> None:
         self._store = store
         self._max_attempts = max_attempts
         self._every_s = every_s
+        self._patience_s = patience_s
         self._retention_s = retention_s
 
     async def run(self) -> None:
@@ -44,15 +53,21 @@ class Reaper:
     async def _reap(self) -> None:
         while True:
             await asyncio.sleep(self._every_s)
+            try:
+                await self._store.ping()
+                await asyncio.sleep(self._patience_s)
+                await self._reap_until_outage()
+            except StoreUnavailableError as error:
+                log.warning("leases_unreadable", error=str(error))
+
+    async def _reap_until_outage(self) -> None:
+        while True:
             while await self._reap_some() == _AT_ONCE:
                 pass
+            await asyncio.sleep(self._every_s)
 
     async def _reap_some(self) -> int:
-        try:
-            reaped = await self._store.reap(self._max_attempts, _AT_ONCE)
-        except StoreUnavailableError as error:
-            log.warning("leases_unreadable", error=str(error))
-            return 0
+        reaped = await self._store.reap(self._max_attempts, _AT_ONCE)
         for lost in reaped:
             metrics.LEASES_REAPED.inc()
             if lost.state is State.FAILED:

@@ -17,7 +17,7 @@ from activation_gateway import metrics
 
 _MOST_OFFERED = 10_000  # beyond this the sweep takes over: the outbox itself has no limit
 _SETTLE_EVERY_S = 0.25
-_LOOK_FOR_LOST_EVERY_S = 15.0
+_LOOKS_FOR_LOST = 4  # within the time after which a message is lost
 
 log = get_logger()
 
@@ -168,7 +168,7 @@ class Relay:
     async def _look_for_lost(self, session: Session) -> None:
         """Publish again what the broker must have lost: its queue is empty, the task unclaimed."""
         while True:
-            await asyncio.sleep(_LOOK_FOR_LOST_EVERY_S)
+            await asyncio.sleep(self._lost_message_after_s / _LOOKS_FOR_LOST)
             ready, _ = await session.count(self._queues.tasks)
             if ready:
                 continue

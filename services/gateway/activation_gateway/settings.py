@@ -29,6 +29,9 @@ class GatewaySettings(ServiceSettings, StoreSettings, BrokerSettings, RetrySetti
     lost_message_after_s: Seconds = 60.0  # queue empty, task still not claimed: publish again
 
     reap_every_s: Seconds = 2.0
+    # After a start or an outage of the store: above a third of the workers' lease_s, so that they
+    # renew what ran out meanwhile before it is taken from them.
+    reap_patience_s: Annotated[float, Field(ge=0)] = 30.0
     retention_s: Seconds = 30 * 86_400.0  # ended tasks are deleted after this; dead letters stay
 
     @model_validator(mode="after")

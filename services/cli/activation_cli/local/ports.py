@@ -13,14 +13,12 @@ _HIGHEST: Final = 31_000
 _TRIES: Final = 100
 
 
-def free_port(preferred: int | None = None) -> int:
-    """Return a port of 127.0.0.1 that nobody listens on now, the preferred one if possible.
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on now.
 
     Raises:
         OSError: None was found.
     """
-    if preferred is not None and bind_error(preferred) is None:
-        return preferred
     for _ in range(_TRIES):
         port = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)
         if bind_error(port) is None:

@@ -12,8 +12,6 @@ from activation_cli.local.settings import LocalSettings
 
 _LINES_OF_LOG: Final = 5
 
-_USUAL_PORTS: Final = (8080, 9000, 9001)  # handler, metrics of the gateway, metrics of the worker
-
 # A stop shall take seconds. What the worker cannot finish it hands back, at the cost of no attempt.
 _GATEWAY_SHUTDOWN_S: Final = 2.0
 _WORKER_DRAIN_S: Final = 5.0
@@ -63,9 +61,7 @@ class LocalSystem:
         folder = settings.folder.resolve()
         self.logs = folder / "logs"
         self._port = settings.port
-        handler_port, gateway_admin, worker_admin = (
-            free_port(usual if usual != settings.port else None) for usual in _USUAL_PORTS
-        )
+        handler_port, gateway_admin, worker_admin = free_port(), free_port(), free_port()
         self.url = f"http://localhost:{settings.port}"
         self.handler_url = f"http://{LOOPBACK}:{handler_port}"
         self.metrics_urls = [

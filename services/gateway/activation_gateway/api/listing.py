@@ -3,7 +3,6 @@
 import base64
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -37,10 +36,13 @@ def read_cursor(text: str) -> int:
 
 def _read_time(text: Any) -> datetime:
     """Take RFC 3339 alone, where pydantic would take a number of seconds as well."""
-    if _RFC_3339.fullmatch(text):
-        with suppress(ValueError, OverflowError):  # a 30th of February, or before the year 1
-            return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    raise ValueError("must be an RFC 3339 time such as 2026-01-31T12:00:00Z")
+    if not _RFC_3339.fullmatch(text):
+        raise ValueError("must be an RFC 3339 time such as 2026-01-31T12:00:00Z")
+    time = datetime.fromisoformat(text.upper())  # raises, say, for the 30th of February
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:  # on the first or the last day that Python knows
+        return time.replace(tzinfo=UTC)
 
 
 def _read_flag(text: Any) -> bool:
