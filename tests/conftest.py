@@ -1,11 +1,15 @@
 """Servers for all tests: `rabbitmq` and `postgres_url` are shared, the `own_` ones are not."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from activation_cli.local import ports
 from tests.support import servers
+
+# Else Python 3.11 makes an event loop for the first test without one, and never closes it.
+asyncio.set_event_loop(None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,6 +24,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "faults: breaks processes, sockets or servers on purpose")
+    config.addinivalue_line("markers", "docker: needs docker, whichever servers are chosen")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With containers, leave out the tests that use none: they say nothing new."""
+    if config.getoption("--servers") != "docker":
+        return
+    chosen = [item for item in items if _uses_docker(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+def _uses_docker(item: pytest.Item) -> bool:
+    uses_servers = isinstance(item, pytest.Function) and "server_kind" in item.fixturenames
+    return uses_servers or item.get_closest_marker("docker") is not None
 
 
 @pytest.fixture(scope="session")

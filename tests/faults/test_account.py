@@ -51,7 +51,10 @@ def test_a_task_of_an_unanswered_post_is_expected() -> None:
     ("kind", "account"),
     [
         ("lost", replace(CLEAN, posts=[*CLEAN.posts, post("d", at=5)])),
-        ("unfinished", replace(CLEAN, tasks=[*CLEAN.tasks[:2], CLEAN.tasks[2] | {"state": "queued"}])),
+        (
+            "unfinished",
+            replace(CLEAN, tasks=[*CLEAN.tasks[:2], CLEAN.tasks[2] | {"state": "queued"}]),
+        ),
         ("unexpected task", replace(CLEAN, posts=CLEAN.posts[:2])),
         ("unexpected call", replace(CLEAN, calls=[*CLEAN.calls, call("x", at=9)])),
         (

@@ -50,6 +50,31 @@ async def test_a_restart_of_the_database_repeats_no_call(
         assert len(calls_by_key) == len(set(calls_by_key))
 
 
+async def test_an_outage_longer_than_the_lease_repeats_no_call(
+    tmp_path: Path, amqp_url: str, own_postgres: Postgres
+) -> None:
+    """Leases run out while nobody can renew them: workers renew before the reaper takes them."""
+    lease_s = 3
+    async with System(
+        tmp_path, amqp_url, own_postgres.url(), lease_s=lease_s, reap_patience_s=6
+    ) as system:
+        await system.script([{"do": "answer", "latency_s": 4 * lease_s, "times": 10}])
+        await system.submit_many([f"RUNNING{n:03}" for n in range(10)])
+
+        async def all_called() -> bool:
+            return len(await system.calls_in_progress()) == 10
+
+        await eventually(all_called, what="ten calls")
+        await asyncio.to_thread(own_postgres.stop)
+        await asyncio.sleep(1.5 * lease_s)  # the length of the outage
+        await asyncio.to_thread(own_postgres.start)
+        await system.wait_all_ended()
+
+        account = await system.account()
+        assert {task["state"] for task in account.tasks} == {"succeeded"}
+        assert len(account.calls) == 10
+
+
 def restart(server: Postgres, mode: str) -> None:
     """Restart as an operator would ("fast"), or as a crash would ("immediate")."""
     if mode == "fast" or not isinstance(server, PostgresServer):

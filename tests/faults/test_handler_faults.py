@@ -55,7 +55,9 @@ async def test_each_fault_ends_as_the_table_says_and_store_and_ledger_agree(
         await system.wait_all_ended()
 
         await system.account()
-        tasks = {task["equipment"]: await system.task(task["taskId"]) for task in await system.tasks()}
+        tasks = {
+            task["equipment"]: await system.task(task["taskId"]) for task in await system.tasks()
+        }
         for status, reason in ONCE_PERMANENT.items():
             assert ending(tasks[f"REFUSED{status}"]) == ("failed", 1, reason)
         for device, (_, reasons) in TRANSIENT.items():
@@ -68,7 +70,7 @@ async def test_each_fault_ends_as_the_table_says_and_store_and_ledger_agree(
 async def test_a_handler_that_never_recovers_makes_dead_letters(
     tmp_path: Path, amqp_url: str, postgres_url: str
 ) -> None:
-    """Out of attempts a task fails, is kept as a dead letter, and lets the device's next one run."""
+    """Out of attempts a task fails, is kept as a dead letter, and the device's next one runs."""
     async with System(tmp_path, amqp_url, postgres_url, handler_s=0, max_attempts=3) as system:
         await system.script([{"do": "answer", "status": 503, "times": 3}], "BROKEN01")
 

@@ -27,7 +27,9 @@ async def test_tasks_of_a_killed_worker_are_done_by_another(
         await system.submit_many(DEVICES, each=2)
 
         async def victims_calls() -> list[str]:
-            running = {task["taskId"]: task["worker"] for task in await system.tasks(state="running")}
+            running = {
+                task["taskId"]: task["worker"] for task in await system.tasks(state="running")
+            }
             called = [call["key"] for call in await system.calls_in_progress()]
             return [key for key in called if running.get(key) == victim.name]
 
@@ -53,9 +55,7 @@ async def test_a_worker_told_to_leave_finishes_its_calls_and_starts_no_others(
     tmp_path: Path, amqp_url: str, database_url: str
 ) -> None:
     """SIGTERM with time to drain: what runs ends as its first attempt, the rest stays queued."""
-    async with System(
-        tmp_path, amqp_url, database_url, handler_s=1.5, concurrency=4
-    ) as system:
+    async with System(tmp_path, amqp_url, database_url, handler_s=1.5, concurrency=4) as system:
         [worker] = system.workers
         await system.submit_many(DEVICES)
 
@@ -134,7 +134,9 @@ async def test_the_late_result_of_a_frozen_worker_changes_nothing(
 
         async def noticed() -> float:
             counted = await system.metrics(frozen)
-            return counted["activation_results_stale_total"] + counted["activation_leases_lost_total"]
+            return (
+                counted["activation_results_stale_total"] + counted["activation_leases_lost_total"]
+            )
 
         await eventually(noticed, what="the frozen worker's insight")
         await system.wait_all_ended()

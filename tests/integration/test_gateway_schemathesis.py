@@ -1,15 +1,18 @@
 """Schemathesis against the gateway: whatever is sent, the answer is one that `/docs` promises."""
 
+import asyncio
 import os
-import subprocess
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from activation.clock import SystemClock
 from activation.domain.task import Claim
 from activation.ports import Result
-from tests.support.cli_gateway import Act, CliGateway, served
+from activation.server import HttpServer
+from tests.support.cli_gateway import Act, CliGateway
 from tests.support.tasks import failure, success, used_up
 
 ROOT = Path(__file__).parents[2]
@@ -17,17 +20,19 @@ CONFIG = """
 hooks = "tests.support.schemathesis_hooks"
 
 [[operations]]
-include-operation-id = "result"  # 500 is the contract's answer for a task that failed
+include-operation-id = "result"
 
-[operations.checks]
+[operations.checks]  # 500 is the contract's answer for a task that failed
 not_a_server_error.expected-statuses = ["2xx", "4xx", 500]
 """
+OPTIONS = ["--checks=all", "--max-examples=20", "--seed=1", "--no-color"]
+LIMIT_S = 50.0
 
 
 class Fates(dict[str, Act]):
-    """What the worker does with a device follows from its serial number, so every end occurs."""
+    """What becomes of a task follows from its device's serial number, so every end occurs."""
 
-    def get(self, equipment: str, _: object = None) -> Act:  # type: ignore[override]  # no default
+    def get(self, equipment: str, _: object = None) -> Act:
         fates: Sequence[Act] = (success, failure, used_up, _keep_running)
         return fates[sum(equipment.encode()) % len(fates)]
 
@@ -36,26 +41,46 @@ def _keep_running(_: Claim) -> Result | None:
     return None
 
 
-def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
-    """Valid requests are accepted, others refused, and every answer is as documented."""
+@asynccontextmanager
+async def served_gateway() -> AsyncIterator[str]:
+    """Serve a gateway whose tasks end in every way; gives its URL."""
     gateway = CliGateway(SystemClock())
     gateway.acts = Fates()
-    config = tmp_path / "schemathesis.toml"
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio would not, uvloop does
+    async with gateway, asyncio.TaskGroup() as group:
+        server = HttpServer(gateway.app, host="127.0.0.1", port=0, shutdown_s=1.0)
+        group.create_task(server.serve([listener]))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+
+
+async def schemathesis(url: str, folder: Path) -> tuple[int | None, str]:
+    """Run Schemathesis; gives its exit code and what it printed."""
+    config = folder / "schemathesis.toml"
     config.write_text(CONFIG)
-    command = [sys.executable, "-m", "schemathesis.cli", f"--config-file={config}", "run"]
-    options = ["--checks=all", "--max-examples=15", "--seed=1", "--no-color"]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "schemathesis.cli", f"--config-file={config}", "run"),
+        *(*OPTIONS, f"{url}/openapi.json"),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    return process.returncode, output.decode()
 
-    with served(gateway) as url:
-        run = subprocess.run(
-            [*command, *options, f"{url}/openapi.json"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=55.0,
-        )
 
-    print(run.stdout)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "7 selected / 7 total" in run.stdout
+async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
+    """Valid requests are accepted, others refused, and every answer is as documented."""
+    async with served_gateway() as url:
+        code, report = await schemathesis(url, tmp_path)
+
+    assert code == 0, report
+    assert "7 selected / 7 total" in report

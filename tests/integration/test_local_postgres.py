@@ -27,12 +27,15 @@ async def test_each_test_has_an_empty_database_of_its_own(
         await run(postgres.url(), "select count(*) from notes")
 
 
-@pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_committed_rows_survive_stop_and_kill(own_postgres: Postgres, end: str) -> None:
+@pytest.mark.parametrize("how", ["stop", "stop immediately", "kill"])
+async def test_committed_rows_survive_every_end(own_postgres: Postgres, how: str) -> None:
     """The server comes back at the same address with what was committed."""
     await run(own_postgres.url(), "create table notes as select 1")
 
-    getattr(own_postgres, end)()
+    if how == "kill":
+        own_postgres.kill()
+    else:
+        own_postgres.stop(immediately=how == "stop immediately")
     await asyncio.to_thread(own_postgres.start)
 
     assert await run(own_postgres.url(), "select count(*) from notes") == 1

@@ -55,9 +55,7 @@ async def test_without_its_store_the_gateway_is_503_alive_and_not_ready(
     tmp_path: Path, amqp_url: str, own_postgres: Postgres
 ) -> None:
     """POST and GET say when to ask again; probes tell that a restart would not help."""
-    async with System(
-        tmp_path, amqp_url, own_postgres.url(), accept_patience_s=0.5
-    ) as system:
+    async with System(tmp_path, amqp_url, own_postgres.url(), accept_patience_s=0.5) as system:
         [gateway], [worker] = system.gateways, system.workers
         [task_id] = await system.submit_many(["DEVICE1"])
         await system.wait_all_ended()

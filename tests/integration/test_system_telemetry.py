@@ -19,7 +19,7 @@ async def test_counters_agree_with_the_work_that_was_done(
     async with System(tmp_path, amqp_url, postgres_url, handler_s=0, max_attempts=2) as system:
         [gateway], [worker] = system.gateways, system.workers
         await system.script([{"do": "answer", "status": 503}], "RETRIED1")
-        await system.script([{"do": "garbage", "times": 2}], "HOPELESS1")
+        await system.script([{"do": "garbage", "acts": False, "times": 2}], "HOPELESS1")
 
         await system.submit_many(["DEVICE1", "DEVICE2", "RETRIED1", "HOPELESS1", "DEV404A"])
         await system.wait_all_ended()

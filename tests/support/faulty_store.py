@@ -98,6 +98,12 @@ class FaultyStore(MemoryStore):
     async def purge(self, ended_before_s: float, limit: int) -> int:
         return await self._through("purge", super().purge(ended_before_s, limit))
 
+    async def ping(self) -> None:
+        await self._through("ping", super().ping())
+
+    async def ping(self) -> None:
+        await self._through("ping", super().ping())
+
     async def watch(self) -> AsyncGenerator[Notice, None]:
         async for notice in super().watch():
             if self._watch_is_broken:

@@ -57,6 +57,9 @@ class RabbitMQ(Server, Protocol):
 
 
 class Postgres(Server, Protocol):
+    def stop(self, *, immediately: bool = False) -> None:
+        """End it in order, or at once as a crash would: the next start recovers."""
+
     def url(self, database: str = "postgres") -> str:
         """The address of a database."""
 
@@ -142,6 +145,13 @@ class PostgresContainer(_Container):
             ports={self._port: 5432},
             env={"POSTGRES_USER": "activation", "POSTGRES_PASSWORD": "activation"},
         )
+
+    def stop(self, *, immediately: bool = False) -> None:
+        if immediately:
+            _docker("kill", "--signal=QUIT", self._name)
+            _docker("wait", self._name)
+        else:
+            super().stop()
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://activation:activation@127.0.0.1:{self._port}/{database}"

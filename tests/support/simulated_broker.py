@@ -5,12 +5,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from activation.broker import Delivery, write_message
 from activation.domain.task import TaskId
 from activation.errors import BrokerUnavailableError
 from activation.ports import Ready
+
+_ROUND_TRIP_S: Final = 0.001
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +76,7 @@ class SimulatedSession:
 
     async def stop_consuming(self) -> None:
         self._must_live()
+        await asyncio.sleep(self._broker.cancel_s)
         if self.consumer is not None:
             self.consumer.active = False
 
@@ -114,6 +117,7 @@ class SimulatedBroker:
 
     Attributes:
         confirm_s: How long a confirm takes.
+        cancel_s: How long it takes to cancel a consumer.
         refusals: So many publishes are refused from now on.
         waiting: The queue.
         dead: Bodies of dead-lettered messages.
@@ -122,6 +126,7 @@ class SimulatedBroker:
     """
 
     confirm_s: float = 0.0
+    cancel_s: float = 0.0
     refusals: int = 0
     waiting: deque[Message] = field(default_factory=deque)
     dead: list[bytes] = field(default_factory=list)
@@ -189,8 +194,7 @@ class SimulatedBroker:
             self.waiting.appendleft(message)
         elif how == "dead_letter":
             self.dead.append(message.body)
-        # As with a real server, the consequences arrive with a later turn of the loop.
-        asyncio.get_running_loop().call_soon(self.deliver)
+        asyncio.get_running_loop().call_later(_ROUND_TRIP_S, self.deliver)
 
     def count(self, queue: str) -> tuple[int, int]:
         if queue.endswith("dead"):

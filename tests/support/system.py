@@ -39,6 +39,7 @@ _SETTINGS: Final = {
     "publish_lease_s": "2",
     "broker_timeout_s": "5",
     "reap_every_s": "0.5",
+    "reap_patience_s": "1",
     "retry_base_s": "0.2",
     "lost_message_after_s": "2",
     "lease_s": "30",
@@ -72,6 +73,7 @@ class Service:
         self.log = folder / f"{name}.log"
         self.port = free_port()
         self.admin_port = free_port() if package != "handler" else self.port
+        self.leaving = False
         ours = {
             "instance": name,
             "port": str(self.port),
@@ -106,6 +108,7 @@ class Service:
         """Start it and wait until it is ready."""
         self.launch()
         await self.wait_ready()
+        self.leaving = False
 
     async def wait_ready(self) -> None:
         await asyncio.to_thread(self.process.wait_ready, self.is_ready, timeout_s=START_S)
@@ -130,6 +133,7 @@ class Service:
 
     async def terminate(self) -> int | None:
         """End it as a deploy would, and return the exit code."""
+        self.leaving = True
         return await asyncio.to_thread(self.process.stop, timeout_s=_STOP_S)
 
     async def wait_ended(self) -> int | None:
@@ -209,8 +213,8 @@ class System:
 
     @property
     def gateway(self) -> Service:
-        """A gateway that runs; each time the next one."""
-        running = [gateway for gateway in self.gateways if gateway.running]
+        """A gateway that a load balancer would choose; each time the next one."""
+        running = [one for one in self.gateways if one.running and not one.leaving]
         return running[next(self._turn) % len(running)]
 
     async def __aenter__(self) -> Self:

@@ -106,6 +106,7 @@ class World:
             self.store,
             max_attempts=self.policy.max_attempts,
             every_s=REAP_S,
+            patience_s=0.0,
             retention_s=86_400.0,
         )
         self.workers: list[RunningWorker] = []

@@ -126,6 +126,21 @@ async def test_end_while_the_watch_was_interrupted_is_not_missed() -> None:
         assert now_s() < 3.0
 
 
+async def test_waiter_that_was_woken_for_nothing_waits_on() -> None:
+    """After a loss of contact an unfinished task is looked at once, and waited for again."""
+    async with running() as setting:
+        task_id = await accept(setting.store)
+        waiting = asyncio.create_task(setting.endings.await_end(task_id, 20.0))
+        await asyncio.sleep(1.0)
+        before = now_s()
+        setting.store.interrupt_watch()
+
+        await waiting
+
+        assert now_s() - before == 19.0
+        assert setting.store.calls["get"] == 3  # at first, when woken, and at the end
+
+
 async def test_all_waiters_of_a_task_are_woken() -> None:
     """Several clients may wait for the same task."""
     async with running() as setting:

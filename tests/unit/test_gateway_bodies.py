@@ -1,5 +1,6 @@
 """Bodies that are not what they should be: never a 500, never a half-made task."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from activation_gateway.api.body import DEEPEST_NESTING, LARGEST_BODY_BYTES, parse_json
 from activation_gateway.api.problems import ProblemError
 from activation_gateway.api.submission import Submission, read_submission
 from tests.support.gateway import GatewayUnderTest, running_gateway
 from tests.support.tasks import DEVICE
+from tests.support.world import VIRTUAL_TIME
 
 URL = f"/api/v1/equipment/cpe/{DEVICE}"
 
@@ -225,6 +228,40 @@ async def test_larger_body_is_413(gateway: GatewayUnderTest, size: int) -> None:
         assert answer.status_code == 413
         assert f"larger than {LARGEST_BODY_BYTES} bytes" in answer.json()["detail"]
         assert (size > 1_000_000) == (answer.headers.get("Connection") == "close")
+    assert await gateway.store.backlog() == 0
+
+
+@VIRTUAL_TIME
+async def test_body_that_does_not_arrive_is_408(gateway: GatewayUnderTest) -> None:
+    """A client that stalls does not hold its connection for ever."""
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b'{"parameters": '
+        await asyncio.sleep(3600.0)
+
+    answer = await gateway.http.post(
+        URL, content=stalling(), headers={"Content-Type": "application/json"}
+    )
+
+    assert answer.status_code == 408
+    assert answer.headers["Connection"] == "close"
+    assert asyncio.get_running_loop().time() < 60.0
+
+
+async def test_client_that_leaves_is_no_error(gateway: GatewayUnderTest) -> None:
+    """Nothing is stored, and nothing is logged: nobody waits for the answer."""
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(_: object) -> None:
+        """Nobody listens."""
+
+    scope = {"type": "http", "method": "POST", "path": URL, "headers": []}
+    with capture_logs() as logs:
+        await gateway.app(scope, receive, send)
+
+    assert logs == []
     assert await gateway.store.backlog() == 0
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from activation.domain.outcome import Outcome, Reason
 from activation.domain.retry import Verdict
-from activation.domain.task import State
+from activation.domain.task import State, TaskId
 from activation.ports import Result
 from tests.support.gateway import NOBODY, GatewayUnderTest
 from tests.support.tasks import DEVICE, OTHER_DEVICE, failure, retry, success
@@ -23,7 +23,7 @@ async def test_post_is_answered_with_the_id_of_a_task_that_is_stored(
     answer = await gateway.post({"timeoutInSeconds": 90, "parameters": {"config": "example"}})
 
     body = answer.json()
-    task = await gateway.stored(UUID(body.pop("taskId")))
+    task = await gateway.stored(TaskId(UUID(body.pop("taskId"))))
     assert (answer.status_code, body) == (200, {"code": 200})
     assert answer.headers["Content-Type"] == "application/json"
     assert (task.equipment, task.timeout_s, task.parameters) == (DEVICE, 90, '{"config":"example"}')
@@ -300,7 +300,7 @@ async def test_other_keys_are_400(gateway: GatewayUnderTest, key: str) -> None:
     answer = await gateway.http.post(
         f"/api/v1/equipment/cpe/{DEVICE}",
         json={},
-        headers={"Idempotency-Key": key.encode("latin-1")},
+        headers=[(b"Idempotency-Key", key.encode("latin-1"))],
     )
 
     assert answer.status_code == 400

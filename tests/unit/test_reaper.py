@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from structlog.testing import capture_logs
 
 from activation.domain.outcome import Reason
@@ -18,15 +19,20 @@ LEASE_S = 30.0
 EVERY_S = 2.0
 RETENTION_S = 3600.0
 PURGE_EVERY_S = 60.0
+PATIENCE_S = 30.0
 
 
 class Setting:
     """A reaper at work on a store of its own."""
 
-    def __init__(self, *, max_attempts: int = 5) -> None:
+    def __init__(self, *, max_attempts: int = 5, patience_s: float = 0.0) -> None:
         self.store = FaultyStore(LoopClock())
         self._reaper = Reaper(
-            self.store, max_attempts=max_attempts, every_s=EVERY_S, retention_s=RETENTION_S
+            self.store,
+            max_attempts=max_attempts,
+            every_s=EVERY_S,
+            patience_s=patience_s,
+            retention_s=RETENTION_S,
         )
 
     async def work_for(self, seconds: float) -> None:
@@ -85,6 +91,27 @@ async def test_thousands_of_lost_leases_are_taken_back_in_one_look() -> None:
     assert (await setting.store.status()).counts[State.RUNNING] == 0
 
 
+@pytest.mark.parametrize("outage_s", [0.0, 60.0], ids=["start", "outage"])
+async def test_workers_that_live_renew_before_their_tasks_are_taken(outage_s: float) -> None:
+    """Leases that ran out before the start, or during an outage, can be renewed first."""
+    setting = Setting(patience_s=20.0)
+    task_id = await accept(setting.store)
+    running = await claim(setting.store, task_id, lease_s=1.0)
+
+    async def renew() -> None:
+        setting.store.errors |= dict.fromkeys(
+            ("ping", "reap"), StoreUnavailableError("connection refused")
+        )
+        await asyncio.sleep(1.0 + outage_s)
+        setting.store.errors.clear()
+        await asyncio.sleep(15.0)
+        await setting.store.renew([running], LEASE_S)
+
+    await asyncio.gather(setting.work_for(outage_s + 40.0), renew())
+
+    assert (await stored(setting.store, task_id)).state == State.RUNNING
+
+
 async def test_ended_tasks_are_deleted_after_their_retention() -> None:
     """What ended longer ago than the retention goes, all of it; what is younger stays."""
     setting = Setting()
@@ -101,19 +128,48 @@ async def test_ended_tasks_are_deleted_after_their_retention() -> None:
     assert await setting.store.get(young) is not None
 
 
+async def test_first_look_is_patient() -> None:
+    """When all was down, leases ran out: workers that live get the time to renew theirs."""
+    setting = Setting(patience_s=PATIENCE_S)
+    task_id = await accept(setting.store)
+    await claim(setting.store, task_id, lease_s=1.0)
+
+    await setting.work_for(PATIENCE_S)
+    meanwhile = (await stored(setting.store, task_id)).state
+    await setting.work_for(PATIENCE_S + 2 * EVERY_S)
+
+    assert meanwhile is State.RUNNING
+    assert (await stored(setting.store, task_id)).state is State.QUEUED
+
+
+async def test_first_look_after_an_outage_of_the_store_is_patient() -> None:
+    """A lease that no worker could renew is not taken back the moment the store is there."""
+    setting = Setting(patience_s=PATIENCE_S)
+    task_id = await accept(setting.store)
+    held = await claim(setting.store, task_id, lease_s=PATIENCE_S + 20.0)
+    loop = asyncio.get_running_loop()
+    # Reachable again at 60 s, when the lease has run out; the worker renews it 10 s later.
+    away = StoreUnavailableError("connection refused")
+    setting.store.errors |= {"ping": away, "reap": away}
+    loop.call_at(60.0, setting.store.errors.clear)
+    loop.call_at(70.0, lambda: asyncio.ensure_future(setting.store.renew([held], 600.0)))
+
+    await setting.work_for(200.0)
+
+    assert (await stored(setting.store, task_id)).state is State.RUNNING
+
+
 async def test_store_that_is_away_is_asked_again() -> None:
     """Neither loop ends because the store did."""
     setting = Setting()
     task_id = await accept(setting.store)
     await claim(setting.store, task_id, lease_s=LEASE_S)
-    setting.store.errors |= dict.fromkeys(
-        ("reap", "purge"), StoreUnavailableError("connection refused")
-    )
+    for name in ("ping", "reap", "purge"):
+        setting.store.fail(name, times=2)
 
-    await setting.work_for(2 * PURGE_EVERY_S + 1.0)
-    calls = dict(setting.store.calls)
-    setting.store.errors.clear()
-    await setting.work_for(EVERY_S + 0.1)
+    with capture_logs() as logs:
+        await setting.work_for(3 * PURGE_EVERY_S + 1.0)
 
-    assert (calls["reap"], calls["purge"]) == (60, 2)
-    assert (await stored(setting.store, task_id)).state == State.QUEUED
+    assert (await stored(setting.store, task_id)).state is State.QUEUED
+    assert setting.store.calls["purge"] == 3
+    assert {"leases_unreadable", "purge_failed"} <= {line["event"] for line in logs}

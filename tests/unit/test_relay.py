@@ -53,6 +53,16 @@ async def test_sweep_finds_what_a_killed_gateway_left() -> None:
     assert PUBLISH_LEASE_S <= at <= PUBLISH_LEASE_S + SWEEP_S
 
 
+async def test_long_outbox_is_swept_without_pauses() -> None:
+    """What one look cannot hold is taken by the next one at once."""
+    async with World(workers=0, publish_at_once=30) as world:
+        left = await leave_behind(world, 300)
+        await world.run_until(lambda: len(world.broker.published) == len(left))
+        at = world.elapsed_s
+
+    assert at <= PUBLISH_LEASE_S + SWEEP_S + 0.1
+
+
 async def test_two_relays_publish_each_leftover_once() -> None:
     """Gateways that sweep the same outbox do not repeat each other's work."""
     async with World(workers=0, publish_at_once=30) as world:

@@ -2,7 +2,7 @@
 
 from activation.domain.outcome import Reason
 from activation.domain.task import EventName, State
-from tests.support.scripted_handler import success
+from tests.support.scripted_handler import Answer, success
 from tests.support.tasks import DEVICE
 from tests.support.world import VIRTUAL_TIME, World
 
@@ -63,6 +63,7 @@ async def test_deliveries_after_sigterm_are_requeued() -> None:
     """A message that arrives between the signal and the cancelled consumer is not begun."""
     async with World() as world:
         world.handler.script(DEVICE, [success(after_s=30.0)])
+        world.broker.cancel_s = 0.1
         await world.submit()
         await world.handler.begun()
         worker = world.workers[0]
@@ -72,6 +73,7 @@ async def test_deliveries_after_sigterm_are_requeued() -> None:
         task = await world.task(late)
         waiting = len(world.broker.waiting)
 
+    assert "requeue" in world.broker.settlements
     assert (task.state, task.attempt) == (State.QUEUED, 0)
     assert waiting == 1
     assert len(world.handler.calls) == 1
@@ -113,9 +115,9 @@ async def test_call_that_outlasts_the_drain_is_handed_back_without_burning_an_at
 
 
 async def test_ten_deploys_burn_no_attempt() -> None:
-    """A task that is handed back more often than it may be tried still ends well."""
+    """A task that is handed back ten times still has all five attempts for its real failures."""
     async with World(workers=0, drain_s=5.0) as world:
-        world.handler.script(DEVICE, [success(after_s=600.0)] * 10)
+        world.handler.script(DEVICE, [success(after_s=600.0)] * 10 + [Answer(503)] * 4)
         task_id = await world.submit(timeout_s=600)
         for number in range(10):
             worker = world.start_worker(f"release-{number}")
@@ -125,7 +127,7 @@ async def test_ten_deploys_burn_no_attempt() -> None:
         world.start_worker("last")
         task = await world.end_of(task_id)
 
-    assert (task.state, task.attempt, task.uncounted) == (State.SUCCEEDED, 11, 10)
+    assert (task.state, task.attempt, task.uncounted) == (State.SUCCEEDED, 15, 10)
 
 
 async def test_result_is_stored_although_the_store_was_away_at_sigterm() -> None:

@@ -381,6 +381,6 @@ async def test_broken_calls_leak_no_connection() -> None:
         for _ in range(10):
             await asyncio.gather(*(handler.activate(a_claim(timeout_s=0)) for _ in range(10)))
         await server.until(lambda s: s.open == 0)
-        outcome = await handler.activate(a_claim())
+        outcome = await handler.activate(a_claim(timeout_s=5))
 
     assert outcome.reason == Reason.COMPLETED
