@@ -24,19 +24,20 @@ def tables(found: Results) -> str:
     lines = [
         f"{found['machine']['cores']} cores, Python {found['machine']['python']}; medians.",
         "",
-        "| one process, 64 clients | POST/s | of the route | of the insert | p50 ms | p99 ms |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| one process, 64 clients | POST/s | of route | of insert | p50 ms | p99 ms | CPU µs |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
         *(
             f"| {name} | {run['per_s']:,.0f} | {run['per_s'] / accept[ROUTE]['per_s']:.2f} "
             f"| {run['per_s'] / accept[INSERT]['per_s']:.2f} "
-            f"| {run['p50_ms']:.1f} | {run['p99_ms']:.1f} |"
+            f"| {run['p50_ms']:.1f} | {run['p99_ms']:.1f} | {run['cpu_us']:.0f} |"
             for name, run in accept.items()
         ),
         "",
-        "| one worker, handler at 0 s | tasks/s | of the bare loop |",
-        "| --- | --- | --- |",
+        "| one worker, handler at 0 s | tasks/s | of the bare loop | CPU µs |",
+        "| --- | --- | --- | --- |",
         *(
-            f"| {name} | {run['per_s']:,.0f} | {run['per_s'] / drain[LOOP]['per_s']:.2f} |"
+            f"| {name} | {run['per_s']:,.0f} | {run['per_s'] / drain[LOOP]['per_s']:.2f} "
+            f"| {run['cpu_us']:.0f} |"
             for name, run in drain.items()
         ),
         "",

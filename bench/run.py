@@ -24,7 +24,17 @@ import httpx
 from rich.console import Console
 
 from activation_cli.local.ports import free_port
-from bench.system import Activation, Servers, activation, memory_mib, post, process, servers
+from activation_cli.local.process import Child
+from bench.system import (
+    Activation,
+    Servers,
+    activation,
+    cpu_s,
+    memory_mib,
+    post,
+    process,
+    servers,
+)
 
 HERE = Path(__file__).parent
 BASELINES = HERE / "baselines"
@@ -46,7 +56,7 @@ def accept(at: Servers, rounds: int, seconds: int) -> dict[str, Numbers]:
         ):
             numbers = measure()
             console.print(
-                f"accept  {name:28} {numbers['per_s']:8.0f}/s  p50 {numbers['p50_ms']:.1f} ms"
+                f"accept  {name:28} {numbers['per_s']:8.0f}/s  {numbers['cpu_us']:.0f} us of CPU"
             )
             found.setdefault(name, []).append(numbers)
     return {name: _medians(runs) for name, runs in found.items()}
@@ -62,16 +72,16 @@ def drain(at: Servers, rounds: int, count: int) -> dict[str, Numbers]:
             ("Activation, SQLite", lambda: _drain(at, _sqlite(at), count)),
         ):
             numbers = measure()
-            console.print(f"drain   {name:28} {numbers['per_s']:8.0f}/s")
+            console.print(
+                f"drain   {name:28} {numbers['per_s']:8.0f}/s  {numbers['cpu_us']:.0f} us of CPU"
+            )
             found.setdefault(name, []).append(numbers)
     return {name: _medians(runs) for name, runs in found.items()}
 
 
 def publish(at: Servers, rounds: int) -> dict[str, Numbers]:
     """Confirmed publishes a second, the relay's limit."""
-    runs = [
-        {"per_s": _script("bare_publish", at.rabbitmq.amqp_url, "10000")} for _ in range(rounds)
-    ]
+    runs = [_script("bare_publish", at.rabbitmq.amqp_url, "10000") for _ in range(rounds)]
     console.print(f"publish {'bare aio-pika':28} {_medians(runs)['per_s']:8.0f}/s")
     return {"bare aio-pika, 100 outstanding": _medians(runs)}
 
@@ -131,39 +141,46 @@ def _round_trip_ms(client: httpx.Client, n: int) -> float:
 
 def _accept(at: Servers, database_url: str, seconds: int) -> Numbers:
     with activation(at, database_url, queue=f"accept{free_port()}") as system:
-        post(system.url, seconds=1)
-        load = post(system.url, seconds=seconds)
-        if load.errors:
-            raise RuntimeError(f"{load.errors} requests were refused")
-        return vars(load)
+        return _loaded(system.gateway, system.url, seconds)
 
 
 def _bare(at: Servers, name: str, seconds: int, *arguments: str) -> Numbers:
     port = free_port()
     command = [sys.executable, str(BASELINES / f"{name}.py"), str(port), *arguments]
     url = f"http://127.0.0.1:{port}"
-    with process(name, command, at.folder, f"{url}/openapi.json"):
-        post(url, seconds=1)
-        return vars(post(url, seconds=seconds))
+    with process(name, command, at.folder, f"{url}/openapi.json") as server:
+        return _loaded(server, url, seconds)
+
+
+def _loaded(server: Child, url: str, seconds: int) -> Numbers:
+    post(url, seconds=1)
+    before_s = cpu_s(server.pid)
+    load = post(url, seconds=seconds)
+    if load.errors:
+        raise RuntimeError(f"{load.errors} requests were refused")
+    cpu_us = (cpu_s(server.pid) - before_s) / (load.per_s * seconds) * 1e6
+    return {"per_s": load.per_s, "p50_ms": load.p50_ms, "p99_ms": load.p99_ms, "cpu_us": cpu_us}
 
 
 def _drain(at: Servers, database_url: str, count: int) -> Numbers:
     with activation(at, database_url, queue=f"drain{free_port()}") as system:
         _fill(system, count)
-        with system.worker(concurrency=200):
+        with system.worker(concurrency=200) as worker:
+            before_s = cpu_s(worker.pid)
             system.wait_succeeded(count)
-        return {"per_s": count / _span_s(system, count)}
+            cpu_us = (cpu_s(worker.pid) - before_s) / count * 1e6
+        return {"per_s": count / _span_s(system, count), "cpu_us": cpu_us}
 
 
 def _span_s(system: Activation, count: int) -> float:
     """From the first attempt to the last result, by the store's own clock."""
-    ledger = httpx.get(f"{system.handler_url}/ledger/summary", timeout=30).json()
+    ledger = system.client.get(f"{system.handler_url}/ledger/summary").json()
     if ledger["calls"] != count:
         raise RuntimeError(f"{count} tasks made {ledger['calls']} calls")
     tasks: list[dict[str, Any]] = []
     query: dict[str, Any] = {"limit": 500}
     while True:
-        page = httpx.get(f"{system.url}/api/v1/tasks", params=query, timeout=30).json()
+        page = system.client.get("/api/v1/tasks", params=query).json()
         tasks += page["tasks"]
         if page["cursor"] is None:
             break
@@ -190,27 +207,26 @@ def _bare_drain(at: Servers, count: int) -> Numbers:
         HANDLER_SECONDS="0",
     ):
         arguments = (at.rabbitmq.amqp_url, at.postgres.url(), url, str(count), "200")
-        return {"per_s": _script("bare_worker", *arguments)}
+        return _script("bare_worker", *arguments)
 
 
 def _fill(system: Activation, count: int) -> None:
     """Accept so many tasks and wait until all are in the queue."""
-    with httpx.Client(base_url=system.url, timeout=30) as client:
-        while system.counts()["queued"] < count:
-            missing = count - system.counts()["queued"]
-            for n in range(missing):
-                client.post(f"/api/v1/equipment/cpe/F{n:08d}X{missing}", json={"parameters": {}})
-        while True:
-            status = client.get("/api/v1/status").json()
-            if status["queue"]["ready"] == count:
-                return
-            time.sleep(0.1)
+    for n in range(count):
+        path = f"/api/v1/equipment/cpe/F{n:08d}"
+        system.client.post(path, json={"parameters": {"config": "example"}}).raise_for_status()
+    deadline = time.monotonic() + 60
+    while system.client.get("/api/v1/status").json()["queue"]["ready"] != count:
+        if time.monotonic() > deadline:
+            raise TimeoutError("not all messages are in the queue")
+        time.sleep(0.1)
 
 
-def _script(name: str, *arguments: str) -> float:
+def _script(name: str, *arguments: str) -> Numbers:
     command = [sys.executable, str(BASELINES / f"{name}.py"), *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=180)
-    return float(done.stdout)
+    numbers: Numbers = json.loads(done.stdout)
+    return numbers
 
 
 def _database(at: Servers) -> str:
