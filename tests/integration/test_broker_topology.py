@@ -1,7 +1,7 @@
 """What is declared at RabbitMQ: the same from everybody, or a sentence that says what to do."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aio_pika.abc import AbstractChannel
@@ -10,6 +10,8 @@ from activation.broker import Broker, Session
 from activation.errors import StartError
 from tests.support.rabbitmq_vhost import DEAD, TASKS, Vhost
 from tests.support.servers import RabbitMQ as Server
+
+Declare = Callable[[AbstractChannel], Awaitable[None]]
 
 
 @pytest.fixture
@@ -38,13 +40,14 @@ async def classic_task_queue(channel: AbstractChannel) -> None:
 
 
 async def task_queue_with_a_limit(channel: AbstractChannel) -> None:
-    arguments = {"x-queue-type": "quorum", "x-max-length": 10}
-    await channel.declare_queue(TASKS, durable=True, arguments=arguments)
+    await channel.declare_queue(
+        TASKS, durable=True, arguments={"x-queue-type": "quorum", "x-max-length": 10}
+    )
 
 
 @pytest.mark.parametrize("declare", [classic_task_queue, task_queue_with_a_limit])
 async def test_other_task_queue_stops_the_start_with_a_way_out(
-    vhost: Vhost, declare: "type[classic_task_queue]"
+    vhost: Vhost, declare: Declare
 ) -> None:
     """The sentence names the queue, the difference, and the command that mends it."""
     async with vhost.channel() as channel:
@@ -69,7 +72,7 @@ async def direct_dead_exchange(channel: AbstractChannel) -> None:
 
 @pytest.mark.parametrize("declare", [classic_dead_queue, direct_dead_exchange])
 async def test_other_dead_letters_are_not_blamed_on_the_task_queue(
-    vhost: Vhost, declare: "type[classic_dead_queue]"
+    vhost: Vhost, declare: Declare
 ) -> None:
     """Nobody is told to delete what is in order, or to delete dead letters unseen."""
     async with vhost.channel() as channel:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from activation.domain.task import Claim, NewTask, State, Task, TaskId
 from activation.errors import KeyConflictError, StoreUnavailableError
-from activation.ports import Accepted, Notice, Ready, Reaped, Refused, Result
+from activation.ports import Accepted, Notice, Ready, Reaped, Refused, Result, StoreStatus
 from activation.store.memory import MemoryStore
 
 _T = TypeVar("_T")
@@ -98,8 +98,8 @@ class FaultyStore(MemoryStore):
     async def purge(self, ended_before_s: float, limit: int) -> int:
         return await self._through("purge", super().purge(ended_before_s, limit))
 
-    async def ping(self) -> None:
-        await self._through("ping", super().ping())
+    async def status(self, *, ended: bool = True) -> StoreStatus:
+        return await self._through("status", super().status(ended=ended))
 
     async def ping(self) -> None:
         await self._through("ping", super().ping())

@@ -219,4 +219,4 @@ class World:
         """Let the world go on until something holds."""
         async with asyncio.timeout(limit_s):
             while not holds():  # noqa: ASYNC110  # looking again costs no real time
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.05)

@@ -24,8 +24,8 @@ class Reaper:
         store: Where the tasks live.
         max_attempts: A task that lost so many attempts is a dead letter.
         every_s: Pause between two looks at the leases.
-        patience_s: Pause before the first look, at the start and after an outage of the store.
-            Leases ran out meanwhile, and workers that live renew theirs in it.
+        patience_s: How long the store must have answered, since the start and since its latest
+            outage. Leases ran out meanwhile, and workers that live renew theirs first.
         retention_s: How long ended tasks are kept.
     """
 
@@ -51,20 +51,19 @@ class Reaper:
             group.create_task(self._purge(), name="reaper retention")
 
     async def _reap(self) -> None:
+        now = asyncio.get_running_loop().time
+        patient_until = now() + self._patience_s
         while True:
             await asyncio.sleep(self._every_s)
             try:
-                await self._store.ping()
-                await asyncio.sleep(self._patience_s)
-                await self._reap_until_outage()
+                if now() < patient_until:
+                    await self._store.ping()
+                    continue
+                while await self._reap_some() == _AT_ONCE:
+                    pass
             except StoreUnavailableError as error:
+                patient_until = now() + self._patience_s
                 log.warning("leases_unreadable", error=str(error))
-
-    async def _reap_until_outage(self) -> None:
-        while True:
-            while await self._reap_some() == _AT_ONCE:
-                pass
-            await asyncio.sleep(self._every_s)
 
     async def _reap_some(self) -> int:
         reaped = await self._store.reap(self._max_attempts, _AT_ONCE)

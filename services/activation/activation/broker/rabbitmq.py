@@ -1,7 +1,7 @@
 """Sessions with RabbitMQ: one connection and one channel each."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, NoReturn, cast
 
@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq import spec
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPError, InvalidFrameError
 from pamqp.exceptions import PAMQPException
 
 from activation.broker.delivery import RabbitDelivery
@@ -91,6 +91,10 @@ class RabbitSession:
             )
         return declared.message_count or 0, declared.consumer_count or 0
 
+    async def close(self) -> None:
+        """Close the channel, or what was settled last might never be sent."""
+        await self._channel.close()
+
     async def wait_lost(self) -> NoReturn:
         """Wait until connection or channel is closed, whoever closed it."""
         await self._lost.wait()
@@ -122,19 +126,30 @@ class RabbitMQ:
             StartError: What exists at the broker contradicts what is declared.
         """
         with _broker_errors("no connection in time"):
-            connection = await aio_pika.connect(
+            connection = await self._connect()
+        try:
+            with _broker_errors("no answer in time"):
+                async with asyncio.timeout(self._timeout_s):
+                    session = await self._prepare(connection)
+            try:
+                yield session
+            finally:
+                await self._close(session.close())
+        finally:
+            await self._close(connection.close())
+
+    async def _connect(self) -> AbstractConnection:
+        try:
+            return await aio_pika.connect(
                 self._url,
                 timeout=self._timeout_s,
                 heartbeat=_HEARTBEAT_S,
                 client_properties={"connection_name": self._name},
             )
-        try:
-            with _broker_errors("no answer in time"):
-                async with asyncio.timeout(self._timeout_s):
-                    session = await self._prepare(connection)
-            yield session
-        finally:
-            await self._close(connection)
+        except InvalidFrameError as error:
+            raise BrokerUnavailableError(
+                "RabbitMQ turned us away: does the virtual host exist, and may the user enter it?"
+            ) from error
 
     async def _prepare(self, connection: AbstractConnection) -> RabbitSession:
         declaring = await connection.channel()
@@ -147,13 +162,14 @@ class RabbitMQ:
             closing.add_done_callback(lambda _: lost.set())
         return RabbitSession(channel, self._queues, lost, timeout_s=self._timeout_s)
 
-    async def _close(self, connection: AbstractConnection) -> None:
+    async def _close(self, closing: Awaitable[None]) -> None:
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await connection.close()
-        except _BROKER_ERRORS as error:
+            with _broker_errors("no goodbye in time"):
+                async with asyncio.timeout(self._timeout_s / 2):
+                    await closing
+        except BrokerUnavailableError as error:
             # The broker takes back what is on loan whether or not it hears our goodbye.
-            log.debug("broker_close_failed", error=str(error) or type(error).__name__)
+            log.debug("broker_close_failed", error=str(error))
 
 
 def _server_version(connection: AbstractConnection) -> tuple[int, int]:
@@ -180,5 +196,8 @@ def _broker_errors(unspoken: str) -> Iterator[None]:
             raise
         # Nobody cancelled us: aiormq ends what waits on a stuck connection in this way.
         raise BrokerUnavailableError("the connection was closed") from error
-    except _BROKER_ERRORS as error:
+    except Exception as error:
+        # What waits on a connection that is closed in order gets a bare Exception of aiormq's.
+        if not isinstance(error, _BROKER_ERRORS) and type(error) is not Exception:
+            raise
         raise BrokerUnavailableError(str(error) or unspoken) from error

@@ -11,7 +11,7 @@ The life of a task::
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NewType
@@ -106,7 +106,7 @@ class NewTask:
     id: TaskId
     equipment: str
     timeout_s: int
-    parameters: str
+    parameters: str = field(repr=False)
     idempotency: IdempotencyKey | None = None
     traceparent: str | None = None
 
@@ -129,7 +129,7 @@ class Task:
     equipment: str
     state: State
     timeout_s: int
-    parameters: str
+    parameters: str = field(repr=False)
     accepted_at: datetime
     attempt: int = 0
     uncounted: int = 0
@@ -172,7 +172,7 @@ class Claim:
     attempt: int
     counted: int
     timeout_s: int
-    parameters: str
+    parameters: str = field(repr=False)
     accepted_at: datetime
     waited_s: float
     traceparent: str | None = None

@@ -70,8 +70,9 @@ class Child:
         code = self.exit_code
         if code is None:
             return "has not ended"
-        killed = f"was killed by {signal.Signals(-code).name}" if code < 0 else ""
-        return killed or f"ended with exit code {code}"
+        if code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
 
     @property
     def running(self) -> bool:
@@ -167,8 +168,13 @@ def _says_something(line: str) -> bool:
 
 
 def _descendants(pid: int) -> list[int]:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return [each for child in map(int, children) for each in (child, *_descendants(child))]
+    """Return the children of all threads of a process, and theirs (proc(5))."""
+    found: list[int] = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = listing.read_text(encoding="ascii").split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # the thread ended meanwhile
+        for child in map(int, children):
+            found += [child, *_descendants(child)]
+    return found

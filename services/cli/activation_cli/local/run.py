@@ -12,7 +12,6 @@ from activation.clock import SystemClock
 from activation.errors import ActivationError
 from activation_cli.client import Gateway, connect
 from activation_cli.exits import CommandError
-from activation_cli.local.external import check_broker, check_database
 from activation_cli.local.folder import locked
 from activation_cli.local.samples import WORKING, show_samples
 from activation_cli.local.settings import LocalSettings
@@ -57,10 +56,10 @@ def run_local(settings: LocalSettings) -> int:
             _run(settings, console)
     except KeyboardInterrupt:
         console.print("stopped")
-        return 0
     except ActivationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    return 0
 
 
 def _end_like_ctrl_c() -> None:
@@ -70,12 +69,10 @@ def _end_like_ctrl_c() -> None:
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
-def _run(settings: LocalSettings, console: Console) -> NoReturn:
+def _run(settings: LocalSettings, console: Console) -> None:
+    """Start the system and stay until an exception, whichever it is, ends it."""
     begun = time.monotonic()
-    if settings.rabbitmq_url:
-        asyncio.run(check_broker(settings.rabbitmq_url))
-    if settings.database_url:
-        asyncio.run(check_database(settings.database_url))
+    _check_external(settings)
     system = LocalSystem(settings)
     console.print(f"data folder {settings.folder.resolve()}")
     try:
@@ -88,10 +85,20 @@ def _run(settings: LocalSettings, console: Console) -> NoReturn:
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # make, uv and the terminal may all send it
         system.stop()
-    raise AssertionError("the watch ends by an exception only")
 
 
-async def _watch(system: LocalSystem) -> None:
+def _check_external(settings: LocalSettings) -> None:
+    if not settings.rabbitmq_url and not settings.database_url:
+        return
+    from activation_cli.local import external  # noqa: PLC0415  # SQLAlchemy and aio-pika: a second
+
+    if settings.rabbitmq_url:
+        asyncio.run(external.check_broker(settings.rabbitmq_url))
+    if settings.database_url:
+        asyncio.run(external.check_database(settings.database_url))
+
+
+async def _watch(system: LocalSystem) -> NoReturn:
     while True:
         system.check()
         await asyncio.sleep(_LOOK_EVERY_S)

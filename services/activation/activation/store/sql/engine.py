@@ -15,6 +15,14 @@ from activation.errors import StartError, StoreUnavailableError
 
 _SHARE_OF_TIMEOUT: Final = 0.8
 _SSL_OFF: Final = frozenset({"disable", "allow", "prefer"})
+_AWAY: Final = (
+    OperationalError,
+    InterfaceError,
+    asyncpg.InterfaceError,
+    PoolTimeoutError,
+    OSError,
+    TimeoutError,
+)
 
 
 def read_url(text: str) -> URL:
@@ -69,24 +77,26 @@ def store_errors() -> Iterator[None]:
     """Turn the drivers' ways of saying that the database is out of reach into one error."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError, OSError, TimeoutError) as error:
-        raise StoreUnavailableError(_first_line(error)) from error
-    except asyncpg.PostgresConnectionError as error:
-        raise StoreUnavailableError(_first_line(error)) from error
-    except DBAPIError as error:
-        if not (error.connection_invalidated or _passes(error.orig)):
+    except _AWAY as error:
+        raise StoreUnavailableError(first_line(error)) from error
+    except (DBAPIError, asyncpg.PostgresError) as error:  # asyncpg's own: what listens for notices
+        if not _passes(error):
             raise
-        raise StoreUnavailableError(_first_line(error)) from error
+        raise StoreUnavailableError(first_line(error)) from error
 
 
-def _passes(error: BaseException | None) -> bool:
+def _passes(error: DBAPIError | asyncpg.PostgresError) -> bool:
     """Tell whether an error of PostgreSQL goes away by itself."""
-    code = getattr(error, "sqlstate", None) or ""
-    # 08 connection, 40 rollback (deadlock), 53 resources, 57 operator intervention, 25006 standby
-    return code[:2] in {"08", "40", "53", "57"} or code == "25006"
+    if getattr(error, "connection_invalidated", False):
+        return True
+    code = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+    # 08 connection, 40 rollback (deadlock), 53 resources, 57 operator intervention, 25006 standby,
+    # 55P03 lock timeout (PostgreSQL documentation, appendix A)
+    return code[:2] in {"08", "40", "53", "57"} or code in {"25006", "55P03"}
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what a driver says, without SQLAlchemy's additions."""
     cause = getattr(error, "orig", None) or error
     return (str(cause) or type(cause).__name__).splitlines()[0]
 

@@ -6,9 +6,11 @@ from importlib.resources import files
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activation.store.sql.engine import open_engine, store_errors
+from activation.errors import StartError
+from activation.store.sql.engine import first_line, open_engine, store_errors
 
 _LOCK = 0x41637469  # any number, the same for every pod
 _TIMEOUT_S = 300.0  # another pod may be migrating a large table
@@ -26,6 +28,7 @@ async def migrate(url: URL) -> None:
     """Apply the missing migrations; several processes may do so at the same time.
 
     Raises:
+        StartError: The database refuses us.
         StoreUnavailableError: The database did not answer.
     """
     engine = open_engine(url, pool_size=1, timeout_s=_TIMEOUT_S)
@@ -34,6 +37,8 @@ async def migrate(url: URL) -> None:
             async with asyncio.timeout(_TIMEOUT_S), engine.begin() as connection:
                 await _wait_for_turn(connection)
                 await connection.run_sync(lambda one: command.upgrade(alembic_config(one), "head"))
+    except DBAPIError as error:
+        raise StartError(f"the database cannot be used: {first_line(error)}") from error
     finally:
         await engine.dispose()
 
