@@ -138,6 +138,8 @@ from pathlib import Path
 from activation_cli.local.process import Child
 child = Child("sample", ["sleep", "60"], log=Path({str(tmp_path / "log")!r}))
 child.start()
+runs = Path(f"/proc/{{child.pid}}/comm")
+child.wait_ready(lambda: runs.read_text() == "sleep\\n", timeout_s=10)  # it knows its parent now
 print(child.pid, flush=True)
 time.sleep(60)
 """

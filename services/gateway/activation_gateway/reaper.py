@@ -56,7 +56,7 @@ class Reaper:
         while True:
             await asyncio.sleep(self._every_s)
             try:
-                if now() < patient_until:
+                if now() <= patient_until:
                     await self._store.ping()
                     continue
                 while await self._reap_some() == _AT_ONCE:
