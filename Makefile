@@ -19,7 +19,7 @@ test: ## all tests, or a part: make test T=tests/unit
 
 test-docker: ## the tests that need servers, on RabbitMQ 4.3 and PostgreSQL 18 in containers
 	@scripts/bootstrap test
-	@scripts/test --servers=docker $(or $(T),tests/integration tests/faults)
+	@scripts/test -n 2 --dist worksteal --servers=docker $(or $(T),tests/integration tests/faults)
 
 check: ## lint, format, types, and whether uv.lock is in step
 	@scripts/bootstrap test

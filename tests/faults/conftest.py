@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(params=["postgres", "sqlite"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """An empty SQLite database of the test's own."""
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+@pytest.fixture(params=["postgres_url", "sqlite_url"])
+def database_url(request: pytest.FixtureRequest) -> str:
     """An empty database of the test's own, of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/store.db"
-    return str(request.getfixturevalue("postgres_url"))
+    return str(request.getfixturevalue(request.param))

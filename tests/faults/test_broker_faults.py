@@ -83,10 +83,10 @@ async def test_messages_survive_a_kill_of_the_broker(
 
 
 async def test_tasks_whose_messages_the_broker_lost_are_published_again(
-    tmp_path: Path, amqp_url: str, database_url: str
+    tmp_path: Path, amqp_url: str, sqlite_url: str
 ) -> None:
     """The queue is deleted while tasks wait in it: it is declared and filled again."""
-    async with System(tmp_path, amqp_url, database_url, workers=0) as system:
+    async with System(tmp_path, amqp_url, sqlite_url, workers=0) as system:
         await system.submit_many([f"DEVICE{n:02}" for n in range(20)])
 
         async def all_published() -> bool:

@@ -19,9 +19,8 @@ async def test_a_restart_of_the_database_repeats_no_call(
     tmp_path: Path, amqp_url: str, own_postgres: Postgres, mode: str
 ) -> None:
     """220 tasks run while it restarts: their results are written afterwards, POSTs go on."""
-    async with System(
-        tmp_path, amqp_url, own_postgres.url(), handler_s=4, concurrency=400
-    ) as system:
+    async with System(tmp_path, amqp_url, own_postgres.url(), concurrency=400) as system:
+        await system.script([{"do": "answer", "latency_s": 8, "times": RUNNING}])
         await system.submit_many([f"RUNNING{n:03}" for n in range(RUNNING)])
 
         async def all_called() -> bool:

@@ -11,11 +11,11 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 
 async def test_a_rolling_deploy_under_load_goes_unnoticed(
-    tmp_path: Path, amqp_url: str, database_url: str
+    tmp_path: Path, amqp_url: str, postgres_url: str
 ) -> None:
     """Each gateway and each worker is told to leave and comes back, while clients submit."""
     async with System(
-        tmp_path, amqp_url, database_url, gateways=2, workers=2, handler_s=0.5, drain_delay_s=0.2
+        tmp_path, amqp_url, postgres_url, gateways=2, workers=2, handler_s=0.5, drain_delay_s=0.2
     ) as system:
         deployed = asyncio.Event()
 

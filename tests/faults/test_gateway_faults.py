@@ -33,10 +33,10 @@ async def test_tasks_of_a_gateway_killed_before_it_published_are_published_by_an
 
 
 async def test_every_answered_request_survives_its_gateway(
-    tmp_path: Path, amqp_url: str, database_url: str
+    tmp_path: Path, amqp_url: str, postgres_url: str
 ) -> None:
     """SIGKILL in a storm of POSTs: clients go on at the other gateway, with the same keys."""
-    async with System(tmp_path, amqp_url, database_url, gateways=2, concurrency=100) as system:
+    async with System(tmp_path, amqp_url, postgres_url, gateways=2, concurrency=100) as system:
         doomed, _ = system.gateways
         keys = iter(range(400))
 

@@ -1,5 +1,6 @@
 """The handler hangs, breaks off, talks nonsense, is busy, and is killed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from tests.support.system import System, eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
-ONCE_PERMANENT: Final[dict[int, str]] = {
+PERMANENT: Final[dict[int, str]] = {
     400: "refused",
     401: "refused",
     403: "refused",
@@ -40,57 +41,46 @@ TRANSIENT: Final[dict[str, tuple[Row, str]]] = {
 
 
 async def test_each_fault_ends_as_the_table_says_and_store_and_ledger_agree(
-    tmp_path: Path, amqp_url: str, database_url: str
+    tmp_path: Path, amqp_url: str, postgres_url: str
 ) -> None:
-    """Permanent answers fail at once; all else is tried again with the same key, and succeeds."""
-    async with System(tmp_path, amqp_url, database_url, handler_s=0, grace_s=0.5) as system:
-        for status in ONCE_PERMANENT:
+    """Permanent answers fail at once; all else is tried again with the same key, and succeeds.
+
+    Out of attempts a task is kept as a dead letter, and the next one of its device runs.
+    """
+    async with System(tmp_path, amqp_url, postgres_url, handler_s=0, grace_s=0.5) as system:
+        for status in PERMANENT:
             await system.script([{"do": "answer", "status": status}], f"REFUSED{status}")
         for device, (step, _) in TRANSIENT.items():
             await system.script([step], device)
+        await system.script([{"do": "answer", "status": 503, "times": 5}], "HOPELESS")
 
-        await system.submit_many(
-            [*(f"REFUSED{status}" for status in ONCE_PERMANENT), *TRANSIENT], timeout_s=1
-        )
+        await system.submit_many(f"REFUSED{status}" for status in PERMANENT)
+        await system.submit_many(TRANSIENT, timeout_s=2)
+        dead, after_it = await system.submit_many(["HOPELESS"], each=2)
         await system.wait_all_ended()
 
-        await system.account()
+        account = await system.account()
         tasks = {
             task["equipment"]: await system.task(task["taskId"]) for task in await system.tasks()
         }
-        for status, reason in ONCE_PERMANENT.items():
+        for status, reason in PERMANENT.items():
             assert ending(tasks[f"REFUSED{status}"]) == ("failed", 1, reason)
         for device, (_, reasons) in TRANSIENT.items():
             assert (device, *ending(tasks[device])) == (device, "succeeded", 2, "completed")
             assert tasks[device]["attempts"][0]["reason"] in reasons.split(), device
-        waited_s = pause_s(await system.calls(), "TOOMANY429")
-        assert waited_s >= 2.0
-
-
-async def test_a_handler_that_never_recovers_makes_dead_letters(
-    tmp_path: Path, amqp_url: str, postgres_url: str
-) -> None:
-    """Out of attempts a task fails, is kept as a dead letter, and the device's next one runs."""
-    async with System(tmp_path, amqp_url, postgres_url, handler_s=0, max_attempts=3) as system:
-        await system.script([{"do": "answer", "status": 503, "times": 3}], "BROKEN01")
-
-        first, second = await system.submit_many(["BROKEN01"], each=2)
-        await system.wait_all_ended()
-
-        account = await system.account()
-        assert ending(account.task(first)) == ("failed", 3, "unavailable")
-        assert account.task(first)["deadLetter"]
-        assert ending(account.task(second)) == ("succeeded", 1, "completed")
+        assert pause_s(account.calls, "TOOMANY429") >= 2.0
+        assert ending(account.task(dead)) == ("failed", 5, "unavailable")
+        assert account.task(dead)["deadLetter"]
+        assert ending(account.task(after_it)) == ("succeeded", 1, "completed")
 
 
 async def test_calls_cut_off_by_a_kill_of_the_handler_are_made_again(
-    tmp_path: Path, amqp_url: str, database_url: str
+    tmp_path: Path, amqp_url: str, postgres_url: str
 ) -> None:
     """SIGKILL during calls: connections break, and later are refused, until it is back."""
-    async with System(
-        tmp_path, amqp_url, database_url, handler_s=1, max_attempts=50, retry_cap_s=1
-    ) as system:
+    async with System(tmp_path, amqp_url, postgres_url, max_attempts=50, retry_cap_s=1) as system:
         devices = [f"DEVICE{n:02}" for n in range(10)]
+        await system.script([{"do": "answer", "latency_s": 10, "times": 10}])
         await system.submit_many(devices, each=2)
 
         async def all_called() -> bool:
@@ -116,7 +106,7 @@ def ending(task: Row) -> tuple[Any, ...]:
     return task["state"], task["attempt"], task["reason"]
 
 
-def pause_s(calls: list[Row], device: str) -> float:
+def pause_s(calls: Sequence[Row], device: str) -> float:
     """Return the time between the end of a device's first call and the start of its second."""
     first, second = (call for call in calls if call["equipment"] == device)
     return float(second["started_at"] - first["ended_at"])

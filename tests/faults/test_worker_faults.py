@@ -5,11 +5,19 @@ from pathlib import Path
 import pytest
 
 from tests.support.account import Row
-from tests.support.system import System, eventually
+from tests.support.system import Service, System, eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 DEVICES = [f"DEVICE{n:02}" for n in range(8)]
+
+
+def lost_by(victim: Service, task: Row) -> bool:
+    """Tell whether the victim held the task when it was killed."""
+    return any(
+        attempt["worker"] == victim.name and attempt["reason"] == "worker_lost"
+        for attempt in task["attempts"]
+    )
 
 
 def event_names(task: Row) -> list[str]:
@@ -21,42 +29,38 @@ async def test_tasks_of_a_killed_worker_are_done_by_another(
 ) -> None:
     """SIGKILL during calls: the lease runs out, the call is repeated with the same key."""
     async with System(
-        tmp_path, amqp_url, database_url, workers=2, handler_s=1.5, lease_s=3, concurrency=4
+        tmp_path, amqp_url, database_url, workers=2, handler_s=1.5, lease_s=4, concurrency=4
     ) as system:
         victim, _ = system.workers
         await system.submit_many(DEVICES, each=2)
 
-        async def victims_calls() -> list[str]:
-            running = {
-                task["taskId"]: task["worker"] for task in await system.tasks(state="running")
-            }
-            called = [call["key"] for call in await system.calls_in_progress()]
-            return [key for key in called if running.get(key) == victim.name]
+        async def victim_is_calling() -> bool:
+            running = await system.tasks(state="running")
+            held = {task["taskId"] for task in running if task["worker"] == victim.name}
+            return any(call["key"] in held for call in await system.calls_in_progress())
 
-        await eventually(victims_calls, what="a call of the victim's")
+        await eventually(victim_is_calling, what="a call of the victim's")
         victim.kill()
-        orphans = [
-            task["taskId"]
-            for task in await system.tasks(state="running")
-            if task["worker"] == victim.name
-        ]
         await system.wait_all_ended()
 
         account = await system.account()
-        assert orphans
-        for orphan in orphans:
-            task = await system.task(orphan)
-            assert (task["state"], task["attempt"]) == ("succeeded", 2)
-            assert "lease_expired" in event_names(task)
-            assert sum(call["activated"] for call in account.calls_of(orphan)) == 1
+        tasks = [await system.task(task["taskId"]) for task in account.tasks]
+        orphans = [task for task in tasks if lost_by(victim, task)]
+        assert {task["state"] for task in tasks} == {"succeeded"}
+        assert 1 <= len(orphans) <= 4
+        for task in orphans:
+            calls = account.calls_of(task["taskId"])
+            assert [call["activated"] for call in calls].count(True) == 1
+            assert calls[-1]["attempt"] == task["attempt"] >= 2
 
 
 async def test_a_worker_told_to_leave_finishes_its_calls_and_starts_no_others(
-    tmp_path: Path, amqp_url: str, database_url: str
+    tmp_path: Path, amqp_url: str, postgres_url: str
 ) -> None:
     """SIGTERM with time to drain: what runs ends as its first attempt, the rest stays queued."""
-    async with System(tmp_path, amqp_url, database_url, handler_s=1.5, concurrency=4) as system:
+    async with System(tmp_path, amqp_url, postgres_url, concurrency=4) as system:
         [worker] = system.workers
+        await system.script([{"do": "answer", "latency_s": 4, "times": 4}])
         await system.submit_many(DEVICES)
 
         async def all_slots_busy() -> bool:
@@ -77,11 +81,11 @@ async def test_a_worker_told_to_leave_finishes_its_calls_and_starts_no_others(
 
 
 async def test_a_worker_without_time_hands_its_calls_back_and_burns_no_attempt(
-    tmp_path: Path, amqp_url: str, database_url: str
+    tmp_path: Path, amqp_url: str, postgres_url: str
 ) -> None:
     """SIGTERM with a drain that is too short: the only attempt allowed is still there after it."""
     async with System(
-        tmp_path, amqp_url, database_url, handler_s=3, drain_s=0.2, max_attempts=1
+        tmp_path, amqp_url, postgres_url, handler_s=5, drain_s=0.2, max_attempts=1
     ) as system:
         [worker] = system.workers
         await system.submit_many(DEVICES)
@@ -107,14 +111,14 @@ async def test_a_worker_without_time_hands_its_calls_back_and_burns_no_attempt(
 
 @pytest.mark.parametrize("second_call_s", [0.0, 3.0], ids=["ended", "running"])
 async def test_the_late_result_of_a_frozen_worker_changes_nothing(
-    tmp_path: Path, amqp_url: str, database_url: str, second_call_s: float
+    tmp_path: Path, amqp_url: str, postgres_url: str, second_call_s: float
 ) -> None:
     """SIGSTOP beyond the lease: the frozen worker's failure comes after, or during, attempt 2."""
-    async with System(tmp_path, amqp_url, database_url, lease_s=3) as system:
+    async with System(tmp_path, amqp_url, postgres_url, lease_s=3) as system:
         [frozen] = system.workers
         await system.script(
             [
-                {"do": "answer", "status": 500, "latency_s": 1.0},
+                {"do": "answer", "status": 500, "latency_s": 2.0},
                 {"do": "answer", "status": 200, "latency_s": second_call_s},
             ]
         )

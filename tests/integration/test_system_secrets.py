@@ -15,6 +15,7 @@ from typing import Any, Final
 import aio_pika
 import asyncpg
 import pytest
+from aio_pika.abc import AbstractIncomingMessage
 
 from activation.settings import EXIT_CONFIGURATION
 from tests.support.system import Service, System
@@ -174,7 +175,7 @@ async def published(amqp_url: str, *, count: int) -> list[str]:
     async with asyncio.timeout(30), await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
         queue = await channel.get_queue("activation.tasks")
-        taken = []
+        taken: list[AbstractIncomingMessage] = []
         while len(taken) < count:
             if message := await queue.get(no_ack=False, fail=False):
                 taken.append(message)

@@ -68,7 +68,7 @@ async def eventually(
 class Service:
     """One service in a process of its own; it keeps its ports when it is started again."""
 
-    def __init__(self, package: str, name: str, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, package: str, name: str, folder: Path, settings: dict[str, str]) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self.port = free_port()

@@ -1,6 +1,6 @@
 """The public contract, row by row."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -286,7 +286,9 @@ async def test_same_key_for_another_request_is_422(
     assert await gateway.store.backlog() == 1
 
 
-@pytest.mark.parametrize("key", ["x", "~" * 255, '"a-quoted-string"', str(uuid4())])
+@pytest.mark.parametrize(
+    "key", ["x", "~" * 255, '"a-quoted-string"', "018f3c5e-7d1a-4c3b-9b1e-2a6d5f0c8e11"]
+)
 async def test_keys_of_visible_ascii_are_taken(gateway: GatewayUnderTest, key: str) -> None:
     """A quoted string, as the IETF draft has it, is a key with its quotes."""
     answer = await gateway.post({}, Idempotency_Key=key)
