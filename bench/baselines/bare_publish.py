@@ -32,7 +32,7 @@ async def main() -> None:
         per_s = COUNT / (time.perf_counter() - began)
         cpu_us = (time.process_time() - began_cpu) / COUNT * 1e6
         print(json.dumps({"per_s": per_s, "cpu_us": cpu_us}))
-        await queue.delete(if_empty=False)
+        await queue.delete(if_unused=False, if_empty=False)
 
 
 uvloop.run(main())

@@ -130,7 +130,9 @@ class HttpHandler:
 
     def _clean(self, message: str, claim: Claim) -> str:
         text = self._masker.scrub(message, claim.parameters)
-        return "".join(c if c.isprintable() else " " for c in text)[:_LONGEST_MESSAGE]
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else " " for c in text)
+        return text[:_LONGEST_MESSAGE]
 
 
 async def _read(response: httpx.Response) -> bytes | None:

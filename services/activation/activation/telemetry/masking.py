@@ -42,6 +42,8 @@ class Masker:
             message: The text of somebody who has seen the parameters.
             parameters: A JSON object as text.
         """
+        if "\\" not in parameters and not self.is_secret(parameters):
+            return message  # no name can hold a secret word: the usual case, and this is cheap
         secrets = self._secrets(json.loads(parameters))
         spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
         for spelling in sorted(spellings, key=len, reverse=True):
