@@ -28,7 +28,7 @@ def by_sqlalchemy(error: asyncpg.PostgresError) -> DBAPIError:
 
 
 @pytest.mark.parametrize("error", [*PASSES, *map(by_sqlalchemy, PASSES)])
-def test_an_error_that_goes_away_means_try_again(error: Exception) -> None:
+async def test_an_error_that_goes_away_means_try_again(error: Exception) -> None:
     """A server that starts, stops or fails over is out of reach, whichever driver says so."""
     with pytest.raises(StoreUnavailableError), store_errors():
         raise error
@@ -38,14 +38,14 @@ def test_an_error_that_goes_away_means_try_again(error: Exception) -> None:
     "error",
     [asyncpg.InterfaceError("connection is closed"), ConnectionRefusedError(), TimeoutError()],
 )
-def test_a_connection_that_is_gone_means_try_again(error: Exception) -> None:
+async def test_a_connection_that_is_gone_means_try_again(error: Exception) -> None:
     """What the drivers say of a connection themselves."""
     with pytest.raises(StoreUnavailableError), store_errors():
         raise error
 
 
 @pytest.mark.parametrize("error", [*STAYS, *map(by_sqlalchemy, STAYS)])
-def test_an_error_that_stays_is_not_hidden(error: Exception) -> None:
+async def test_an_error_that_stays_is_not_hidden(error: Exception) -> None:
     """To try again would give the same for ever."""
     with pytest.raises(type(error)), store_errors():
         raise error

@@ -17,6 +17,7 @@ from activation.broker.delivery import RabbitDelivery
 from activation.broker.message import write_message
 from activation.broker.ports import Delivery
 from activation.broker.topology import Queues, declare
+from activation.cancellation import heeded_cancellation
 from activation.errors import BrokerUnavailableError
 from activation.ports import Ready
 from activation.telemetry.logging import get_logger
@@ -189,7 +190,8 @@ def _broker_errors(unspoken: str) -> Iterator[None]:
         unspoken: Said of an error that has no text of its own: a timeout.
     """
     try:
-        yield
+        with heeded_cancellation():
+            yield
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():

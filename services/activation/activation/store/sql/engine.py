@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from activation.cancellation import heeded_cancellation
 from activation.errors import StartError, StoreUnavailableError
 
 _SHARE_OF_TIMEOUT: Final = 0.8
@@ -76,7 +77,8 @@ def dsn(url: URL) -> str:
 def store_errors() -> Iterator[None]:
     """Turn the drivers' ways of saying that the database is out of reach into one error."""
     try:
-        yield
+        with heeded_cancellation():
+            yield
     except _AWAY as error:
         raise StoreUnavailableError(first_line(error)) from error
     except (DBAPIError, asyncpg.PostgresError) as error:  # asyncpg's own: what listens for notices

@@ -18,7 +18,7 @@ from activation.store.sql.statements import CHANNEL
 LOOK_AT_EVERYTHING: Final = Notice(ready=True, ended=None)
 
 _MOST_IDS: Final = 200  # a NOTIFY payload must stay below 8000 bytes (PostgreSQL, NOTIFY)
-_LOOK_EVERY_S: Final = 0.05
+_LOOK_EVERY_S: Final = 0.02
 _PROBE_EVERY_S: Final = 15.0
 
 
