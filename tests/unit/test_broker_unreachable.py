@@ -85,3 +85,18 @@ async def test_somebody_else_listens(
 
     assert str(error)
     assert secretless(error, caplog)
+
+
+async def test_a_connection_that_ends_before_the_first_frame_is_an_outage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A proxy takes it and closes it at once: aiormq then says `StopAsyncIteration`."""
+
+    async def closed_at_once(*_: object, **__: object) -> None:
+        raise StopAsyncIteration
+
+    monkeypatch.setattr("aio_pika.connect", closed_at_once)
+
+    error = await refusal(5672)
+
+    assert str(error) == "no connection in time"

@@ -13,6 +13,8 @@ def heeded_cancellation() -> Iterator[None]:
     (python/cpython#86296), and aiormq answers one with an error. What is cancelled only once, as
     every loop of a service that stops, would then go on for ever.
 
+    No `TaskGroup` may be inside: before Python 3.13 its own cancellations can look like ours.
+
     Raises:
         asyncio.CancelledError: The running task was cancelled meanwhile.
     """

@@ -24,7 +24,14 @@ from activation.telemetry.logging import get_logger
 
 # "Detecting Dead TCP Connections with Heartbeats": 5 to 20 s suit most environments.
 _HEARTBEAT_S: Final = 15
-_BROKER_ERRORS: Final = (AMQPError, PAMQPException, OSError, TimeoutError, RuntimeError)
+_BROKER_ERRORS: Final = (
+    AMQPError,
+    PAMQPException,
+    OSError,
+    TimeoutError,
+    RuntimeError,
+    StopAsyncIteration,  # aiormq, when a proxy takes the connection and closes it at once
+)
 
 log = get_logger()
 
