@@ -186,17 +186,18 @@ async def test_connections_are_used_again() -> None:
 async def test_broken_calls_leak_no_connection() -> None:
     """After a hundred broken answers a good one still finds a connection."""
     broken = [send(CHUNKED + b"zz\r\n"), send_and_reset(b"HTTP/1.1 200 OK\r\n"), silence]
-    turn = 0
+    turn, mended = 0, asyncio.Event()
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal turn
         turn += 1
-        await (broken[turn % 3] if turn <= 100 else answer(200, OK))(reader, writer)
+        await (answer(200, OK) if mended.is_set() else broken[turn % 3])(reader, writer)
 
     async with serving(behave) as server, client_of(server.url, grace_s=0.05) as handler:
         for _ in range(10):
             await asyncio.gather(*(handler.activate(a_claim(timeout_s=0)) for _ in range(10)))
         await server.until(lambda s: s.open == 0)
+        mended.set()
         outcome = await handler.activate(a_claim(timeout_s=5))
 
     assert outcome.reason == Reason.COMPLETED
