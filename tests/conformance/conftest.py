@@ -59,7 +59,7 @@ async def store(store_url: str, clock: VirtualClock) -> AsyncIterator[TaskStore]
     """An empty store."""
     if store_url.startswith("postgres"):
         await _truncate(store_url)
-    opened = await open_store(store_url, clock=clock, migrated=True)
+    opened = await open_store(store_url, clock=clock, migrate_schema=False)
     yield opened
     await opened.close()
 
@@ -70,7 +70,7 @@ async def twin(store: TaskStore, store_url: str, clock: VirtualClock) -> AsyncIt
     if store_url == MEMORY_URL:
         yield store
         return
-    opened = await open_store(store_url, clock=clock, migrated=True)
+    opened = await open_store(store_url, clock=clock, migrate_schema=False)
     yield opened
     await opened.close()
 

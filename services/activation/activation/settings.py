@@ -59,6 +59,7 @@ class StoreSettings(Settings):
     database_url: SecretStr  # postgresql://user:password@host/name or sqlite:////path/file.db
     store_timeout_s: Seconds = 5.0  # for one transaction, waiting for a connection included
     store_pool_size: Annotated[int, Field(ge=1, le=100)] = 8
+    migrate_at_start: bool = True  # False: wait until `activation-migrate` has run
     publish_lease_s: Seconds = 10.0  # a relay's time to publish before others may try
     key_lifetime_s: Seconds = 86_400.0  # how long an Idempotency-Key is remembered
 

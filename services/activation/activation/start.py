@@ -1,17 +1,20 @@
 """Starting a service whose servers may come up after it."""
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from activation.errors import StoreUnavailableError
 from activation.ports import TaskStore
 from activation.settings import StoreSettings
-from activation.store import open_store
+from activation.store import Schema, migrate_store, open_store
 from activation.telemetry.logging import get_logger
 
 _PAUSE_S: Final = 1.0
 
 log = get_logger()
+
+_Result = TypeVar("_Result")
 
 
 async def open_store_patiently(settings: StoreSettings, stop: asyncio.Event) -> TaskStore | None:
@@ -20,15 +23,37 @@ async def open_store_patiently(settings: StoreSettings, stop: asyncio.Event) -> 
     Raises:
         StartError: The URL cannot be used.
     """
+    return await _patiently(
+        lambda: open_store(
+            settings.database_url.get_secret_value(),
+            timeout_s=settings.store_timeout_s,
+            pool_size=settings.store_pool_size,
+            publish_lease_s=settings.publish_lease_s,
+            key_lifetime_s=settings.key_lifetime_s,
+            migrate_schema=settings.migrate_at_start,
+        ),
+        stop,
+    )
+
+
+async def migrate_patiently(settings: StoreSettings, stop: asyncio.Event) -> Schema | None:
+    """Bring the schema up to date, however long the store takes to come up.
+
+    Returns:
+        What the schema was before; None if told to stop before it was looked at.
+
+    Raises:
+        StartError: The URL cannot be used.
+    """
+    return await _patiently(lambda: migrate_store(settings.database_url.get_secret_value()), stop)
+
+
+async def _patiently(
+    attempt: Callable[[], Awaitable[_Result]], stop: asyncio.Event
+) -> _Result | None:
     while not stop.is_set():
         try:
-            return await open_store(
-                settings.database_url.get_secret_value(),
-                timeout_s=settings.store_timeout_s,
-                pool_size=settings.store_pool_size,
-                publish_lease_s=settings.publish_lease_s,
-                key_lifetime_s=settings.key_lifetime_s,
-            )
+            return await attempt()
         except StoreUnavailableError as error:
             log.warning("store_unavailable", error=str(error), retry_in_s=_PAUSE_S)
         await asyncio.sleep(_PAUSE_S)

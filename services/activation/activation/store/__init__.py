@@ -3,6 +3,7 @@
 All three implement `activation.ports.TaskStore` and pass the same conformance suite.
 """
 
-from activation.store.opening import open_store
+from activation.store.opening import migrate_store, open_store
+from activation.store.sql.migrate import Schema
 
-__all__ = ["open_store"]
+__all__ = ["Schema", "migrate_store", "open_store"]

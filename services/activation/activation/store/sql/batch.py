@@ -26,9 +26,9 @@ def encode_ids(ids: Iterable[UUID]) -> str:
     return encode({"id": one.hex} for one in ids)
 
 
-def batch(dialect: str, types: Types) -> Subquery:
-    """Return the rows of the parameter `batch` as a table with these columns."""
-    parameter = bindparam("batch", type_=String)
+def batch(dialect: str, types: Types, *, parameter_name: str = "batch") -> Subquery:
+    """Return the rows of a parameter as a table with these columns."""
+    parameter = bindparam(parameter_name, type_=String)
     if dialect == "postgresql":
         elements = func.jsonb_array_elements(cast(parameter, JSONB)).table_valued(
             column("value", JSONB), name="element"
@@ -42,4 +42,4 @@ def batch(dialect: str, types: Types) -> Subquery:
         cast(value, kind).label(name)
         for value, (name, kind) in zip(read, types.items(), strict=True)
     ]
-    return select(*columns).select_from(elements).subquery("batch")
+    return select(*columns).select_from(elements).subquery(parameter_name)

@@ -1,15 +1,21 @@
 """Bringing a database to the present schema."""
 
 import asyncio
+import enum
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activation.errors import StartError
+from activation.errors import StartError, StoreUnavailableError
 from activation.store.sql.engine import first_line, open_engine, store_errors
 
 _LOCK = 0x41637469  # any number, the same for every pod
@@ -24,19 +30,70 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-async def migrate(url: URL) -> None:
+class Schema(enum.Enum):
+    """What a database's schema is to this version of the code."""
+
+    BEHIND = "behind"
+    PRESENT = "present"
+    NEWER = "newer"  # of a later version; migrations are made so that older code works on it
+
+
+async def migrate(url: URL) -> Schema:
     """Apply the missing migrations; several processes may do so at the same time.
+
+    Returns:
+        What was found before.
 
     Raises:
         StartError: The database refuses us.
         StoreUnavailableError: The database did not answer.
     """
-    engine = open_engine(url, pool_size=1, timeout_s=_TIMEOUT_S)
+    async with _connection(url, timeout_s=_TIMEOUT_S) as connection:
+        await _wait_for_turn(connection)
+        return await connection.run_sync(_migrate)
+
+
+async def require_schema(url: URL, *, timeout_s: float) -> None:
+    """Check that nothing is missing, and change nothing.
+
+    Raises:
+        StartError: The database refuses us.
+        StoreUnavailableError: The database did not answer, or `activation-migrate` has yet to run.
+    """
+    async with _connection(url, timeout_s=timeout_s) as connection:
+        if await connection.run_sync(_schema) is Schema.BEHIND:
+            raise StoreUnavailableError("the schema is not up to date: activation-migrate must run")
+
+
+def _migrate(connection: Connection) -> Schema:
+    found = _schema(connection)
+    if found is Schema.BEHIND:
+        command.upgrade(alembic_config(connection), "head")
+    return found
+
+
+def _schema(connection: Connection) -> Schema:
+    revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is None:
+        return Schema.BEHIND
+    script = ScriptDirectory.from_config(alembic_config())
+    if revision == script.get_current_head():
+        return Schema.PRESENT
+    try:
+        script.get_revision(revision)
+    except CommandError:  # nothing that this version knows
+        return Schema.NEWER
+    return Schema.BEHIND
+
+
+@asynccontextmanager
+async def _connection(url: URL, *, timeout_s: float) -> AsyncIterator[AsyncConnection]:
+    """Open one transaction."""
+    engine = open_engine(url, pool_size=1, timeout_s=timeout_s)
     try:
         with store_errors():
-            async with asyncio.timeout(_TIMEOUT_S), engine.begin() as connection:
-                await _wait_for_turn(connection)
-                await connection.run_sync(lambda one: command.upgrade(alembic_config(one), "head"))
+            async with asyncio.timeout(timeout_s), engine.begin() as connection:
+                yield connection
     except DBAPIError as error:
         raise StartError(f"the database cannot be used: {first_line(error)}") from error
     finally:

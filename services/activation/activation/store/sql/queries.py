@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activation.domain.task import UNFINISHED, Event, State, Task, TaskId
@@ -12,12 +12,13 @@ from activation.store.sql.rows import EVENT_COLUMNS, TASK_COLUMNS, event_of, tas
 from activation.store.sql.schema import events, tasks
 
 _t = tasks.c
+_BY_ID = select(*TASK_COLUMNS).where(_t.id == bindparam("task_id"))  # built once: it is hot
 _UNFINISHED = _t.finished_at.is_(None)  # served by a partial index, however many have ended
 
 
 async def get(connection: AsyncConnection, task_id: TaskId) -> Task | None:
     """Return a task; None if there is no such task."""
-    found = await connection.execute(select(*TASK_COLUMNS).where(_t.id == task_id))
+    found = await connection.execute(_BY_ID, {"task_id": task_id})
     row = found.mappings().one_or_none()
     return task_of(row) if row is not None else None
 

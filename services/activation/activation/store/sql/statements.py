@@ -2,11 +2,15 @@
 
 Writes that touch many rows lock them in the order of `seq`, or skip what others have locked, so
 that two of them never wait for each other. Whoever changes who is first in line of a device holds
-that device's lock (`lock_devices`).
+that device's lock (`lock_devices`), taken by a statement of its own: the next one sees what the
+holder before has committed.
 """
+
+from typing import Any
 
 from sqlalchemy import (
     Boolean,
+    ColumnElement,
     Executable,
     Insert,
     Integer,
@@ -31,9 +35,10 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from activation.domain.outcome import Reason
-from activation.domain.task import State
+from activation.domain.task import EventName, State
 from activation.store.sql.batch import Types, batch
 from activation.store.sql.schema import Utc, events, tasks
 
@@ -80,16 +85,23 @@ _IDS: Types = {"id": Uuid}
 
 
 class Statements:
-    """The statements in the dialect of one database: `postgresql` or `sqlite`."""
+    """The statements in the dialect of one database: `postgresql` or `sqlite`.
+
+    Attributes:
+        recording: `insert_tasks` and `claim` append the events too, and `pass_on` exists: on
+            PostgreSQL each statement less is a round trip less. SQLite has no such statements.
+    """
 
     def __init__(self, dialect: str) -> None:
         self._dialect = dialect
+        self.recording = dialect == "postgresql"
         self.lock_devices = self._lock_devices()
         self.forget_old_keys = self._forget_old_keys()
         self.insert_tasks = self._insert_tasks()
         self.find_repeated = self._find_repeated()
         self.promote = self._promote()
         self.record_events = self._record_events()
+        self.pass_on = self._pass_on()
         self.take_ready = self._take_ready()
         self.mark_published = self._mark_published()
         self.offer_again = self._offer_again()
@@ -103,7 +115,7 @@ class Statements:
         self.cancel_queued = self._cancel_queued()
         self.replay = self._replay()
         self.purge_events, self.purge_tasks = self._purge()
-        self.notify = select(func.pg_notify(CHANNEL, bindparam("notice", type_=String)))
+        self.notify = _notify(bindparam("notice", type_=String))
 
     def _lock_devices(self) -> Select[tuple[int]] | None:
         """Hold the devices of `batch` until the transaction ends; SQLite has one writer anyway."""
@@ -125,7 +137,10 @@ class Statements:
         )
 
     def _insert_tasks(self) -> Executable:
-        """Store what is new of `batch`, in its order; returns only the rows that were new."""
+        """Store what is new of `batch`, in its order; returns only the rows that were new.
+
+        With their events if `recording`.
+        """
         new = batch(self._dialect, _NEW)
         other = tasks.alias("other")
         line_is_empty = ~exists().where(
@@ -148,7 +163,8 @@ class Statements:
         rows = select(*values.values()).where(true()).order_by(new.c.n)
         empty = postgresql.insert(tasks) if self._dialect == "postgresql" else sqlite.insert(tasks)
         filled = empty.from_select(list(values), rows, include_defaults=False)
-        return filled.on_conflict_do_nothing().returning(_t.id, _t.head)
+        inserted = filled.on_conflict_do_nothing().returning(_t.id, _t.head, _t.attempt)
+        return self._with_events(inserted, EventName.ACCEPTED)
 
     def _find_repeated(self) -> Select[tuple[object, ...]]:
         """Find the tasks that already answer rows of `batch`, by id or by idempotency key."""
@@ -176,13 +192,41 @@ class Statements:
         )
 
     def _record_events(self) -> Insert:
-        """Append the events of `batch`, in its order."""
-        new = batch(self._dialect, _EVENT)
+        """Append `events`, in their order."""
+        new = batch(self._dialect, _EVENT, parameter_name="events")
         return insert(events).from_select(
             ["task_id", "at", *list(_EVENT)[1:]],
             select(new.c.id, _now, *(new.c[name] for name in list(_EVENT)[1:])),
             include_defaults=False,
         )
+
+    def _with_events(
+        self, change: ReturningInsert[Any] | ReturningUpdate[Any], name: EventName, **columns: Any
+    ) -> Executable:
+        """Append an event for each task that a statement changes, if `recording`."""
+        if not self.recording:
+            return change
+        changed = change.cte("changed")
+        values = {
+            "task_id": changed.c.id,
+            "at": _now,
+            "name": literal(name.value),
+            "attempt": changed.c.attempt,
+            **columns,
+        }
+        recorded = insert(events).from_select(
+            list(values), select(*values.values()), include_defaults=False
+        )
+        return select(changed).add_cte(recorded.cte("recorded"))
+
+    def _pass_on(self) -> Select[tuple[object, ...]]:
+        """Append `events`, `promote`, and tell: `notice_if_ready` if anybody was promoted."""
+        promoted = self._promote().cte("promoted")
+        notice = case(
+            (exists().select_from(promoted), bindparam("notice_if_ready", type_=String)),
+            else_=bindparam("notice", type_=String),
+        )
+        return _notify(notice).add_cte(self._record_events().cte("recorded"))
 
     def _take_ready(self) -> Update:
         """Lease up to `limit` due messages to one relay; two relays never get the same."""
@@ -226,8 +270,12 @@ class Statements:
         )
         return update(tasks).where(_t.seq.in_(lost)).values(publish_at=_now).returning(_t.id)
 
-    def _claim(self) -> Update:
-        """Begin an attempt of what may run now of `batch`; the row lock lets one worker win."""
+    def _claim(self) -> Executable:
+        """Begin an attempt of what may run now of `batch`; the row lock lets one worker win.
+
+        With its event if `recording`.
+        """
+        worker = bindparam("worker_id", type_=String)
         runnable = (
             select(_t.seq)
             .where(_t.id.in_(select(batch(self._dialect, _IDS).c.id)))
@@ -237,13 +285,13 @@ class Statements:
             .with_for_update()
             .cte("runnable")
         )
-        return (
+        claimed = (
             update(tasks)
             .where(_t.seq.in_(select(runnable.c.seq)))
             .values(
                 state=_RUNNING,
                 attempt=_t.attempt + 1,
-                worker=bindparam("worker_id", type_=String),
+                worker=worker,
                 started_at=_now,
                 lease_until=bindparam("leased_until", type_=Utc),
                 not_before=null(),
@@ -261,6 +309,7 @@ class Statements:
                 _t.traceparent,
             )
         )
+        return self._with_events(claimed, EventName.STARTED, worker=worker)
 
     def _find_by_id(self) -> Select[tuple[object, ...]]:
         """Look at the tasks of `batch` as they are."""
@@ -397,3 +446,7 @@ class Statements:
             delete(events).where(events.c.task_id.in_(old)),
             delete(tasks).where(_t.id.in_(old)).returning(_t.id),
         )
+
+
+def _notify(notice: ColumnElement[str]) -> Select[tuple[object, ...]]:
+    return select(func.pg_notify(CHANNEL, notice))

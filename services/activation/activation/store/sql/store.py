@@ -28,7 +28,7 @@ from activation.ports import (
 from activation.store.sql import queries
 from activation.store.sql.batch import encode, encode_ids
 from activation.store.sql.clock import DatabaseClock
-from activation.store.sql.engine import store_errors
+from activation.store.sql.engine import autocommitting, store_errors
 from activation.store.sql.notices import Notices, write_notice
 from activation.store.sql.results import (
     Fence,
@@ -69,6 +69,7 @@ class SqlStore:
         key_lifetime_s: float,
     ) -> None:
         self._engine = engine
+        self._autocommitting = autocommitting(engine)
         self._notices = notices
         self._clock = clock or _own_clock(engine)
         self._timeout_s = timeout_s
@@ -100,7 +101,8 @@ class SqlStore:
             )
             ready = {row["id"] for row in inserted if row["head"]}
             new = {row["id"] for row in inserted}
-            await self._record(tx, now, [event_row(id_, EventName.ACCEPTED, 0) for id_ in new])
+            if not self._do.recording:
+                await self._record(tx, now, [event_row(id_, EventName.ACCEPTED, 0) for id_ in new])
             if len(new) == len(tasks):
                 return [Accepted(task.id, ready=task.id in ready) for task in tasks]
             ready |= await self._promote(tx, seen, now, publish_at=publish_at)
@@ -113,7 +115,7 @@ class SqlStore:
 
     async def take_ready(self, limit: int) -> Sequence[Ready]:
         """Take tasks out of the outbox; see `TaskStore.take_ready`."""
-        async with self._write() as tx:
+        async with self._alone() as tx:
             now = self.now()
             taken = await _rows(
                 tx,
@@ -129,12 +131,12 @@ class SqlStore:
     async def mark_published(self, published: Iterable[Ready]) -> None:
         """Settle the outbox; see `TaskStore.mark_published`."""
         rows = [{"id": one.task_id.hex, "attempt": one.attempt} for one in published]
-        async with self._write() as tx:
+        async with self._alone() as tx:
             await tx.execute(self._do.mark_published, {"batch": encode(rows), "now": self.now()})
 
     async def offer_again(self, published_before_s: float, limit: int) -> int:
         """Owe lost messages again; see `TaskStore.offer_again`."""
-        async with self._write() as tx:
+        async with self._alone() as tx:
             now = self.now()
             offered = await _rows(
                 tx,
@@ -151,30 +153,25 @@ class SqlStore:
         self, task_ids: Sequence[TaskId], worker: str, lease_s: float
     ) -> Sequence[Claim | Refused]:
         """Begin attempts; see `TaskStore.claim`."""
-        async with self._write() as tx:
+        async with self._alone() if self._do.recording else self._write() as tx:
             now = self.now()
-            won = await _rows(
-                tx,
-                self._do.claim,
-                {
-                    "batch": encode_ids(task_ids),
-                    "now": now,
-                    "worker_id": worker,
-                    "leased_until": self._in(lease_s, now),
-                },
-            )
+            given = {
+                "batch": encode_ids(task_ids),
+                "now": now,
+                "worker_id": worker,
+                "leased_until": self._in(lease_s, now),
+            }
+            won = await _rows(tx, self._do.claim, given)
+            if not self._do.recording:
+                started = [
+                    event_row(row["id"], EventName.STARTED, row["attempt"], worker=worker)
+                    for row in won
+                ]
+                await self._record(tx, now, started)
             claims: dict[TaskId, Claim | Refused] = {
                 row["id"]: claim_of(row, max(0.0, (now - row["runnable_at"]).total_seconds()))
                 for row in won
             }
-            await self._record(
-                tx,
-                now,
-                [
-                    event_row(row["id"], EventName.STARTED, row["attempt"], worker=worker)
-                    for row in won
-                ],
-            )
             missed = [task_id for task_id in task_ids if task_id not in claims]
             if missed:
                 found = await _rows(tx, self._do.find_by_id, {"batch": encode_ids(missed)})
@@ -188,7 +185,7 @@ class SqlStore:
     async def renew(self, claims: Sequence[Claim], lease_s: float) -> frozenset[TaskId]:
         """Renew leases; see `TaskStore.renew`."""
         held = [{"id": claim.task_id.hex, "attempt": claim.attempt} for claim in claims]
-        async with self._write() as tx:
+        async with self._alone() as tx:
             now = self.now()
             valid = await _rows(
                 tx,
@@ -272,27 +269,27 @@ class SqlStore:
 
     async def get(self, task_id: TaskId) -> Task | None:
         """Return a task; None if there is no such task."""
-        async with self._read() as connection:
+        async with self._alone() as connection:
             return await queries.get(connection, task_id)
 
     async def history(self, task_id: TaskId) -> Sequence[Event]:
         """Return what happened to a task, oldest first."""
-        async with self._read() as connection:
+        async with self._alone() as connection:
             return await queries.history(connection, task_id)
 
     async def search(self, query: TaskQuery) -> Page:
         """List tasks, newest first."""
-        async with self._read() as connection:
+        async with self._alone() as connection:
             return await queries.search(connection, query)
 
     async def status(self, *, ended: bool = True) -> StoreStatus:
         """Count what is in the store; see `TaskStore.status`."""
-        async with self._read() as connection:
+        async with self._alone() as connection:
             return await queries.status(connection, self.now(), ended=ended)
 
     async def backlog(self) -> int:
         """Count the queued tasks."""
-        async with self._read() as connection:
+        async with self._alone() as connection:
             return await queries.backlog(connection)
 
     async def purge(self, ended_before_s: float, limit: int) -> int:
@@ -308,7 +305,7 @@ class SqlStore:
 
     async def ping(self) -> None:
         """Ask the store for a sign of life."""
-        async with self._read() as connection:
+        async with self._alone() as connection:
             await connection.execute(select(1))
 
     async def close(self) -> None:
@@ -325,10 +322,12 @@ class SqlStore:
                 yield tx
 
     @asynccontextmanager
-    async def _read(self) -> AsyncIterator[AsyncConnection]:
+    async def _alone(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection on which each statement is a transaction of its own."""
         with store_errors():
-            async with asyncio.timeout(self._timeout_s), self._engine.connect() as connection:
-                yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+            async with asyncio.timeout(self._timeout_s), self._autocommitting.connect() as opened:
+                await self._read_clock(opened)
+                yield opened
 
     async def _read_clock(self, tx: AsyncConnection) -> None:
         clock = self._clock
@@ -365,7 +364,7 @@ class SqlStore:
         self, tx: AsyncConnection, now: datetime, batch: list[dict[str, Any]]
     ) -> None:
         if batch:
-            await tx.execute(self._do.record_events, {"batch": encode(batch), "now": now})
+            await tx.execute(self._do.record_events, {"events": encode(batch), "now": now})
 
     async def _tell(self, tx: AsyncConnection, *, ready: bool, ended: Iterable[TaskId]) -> None:
         if tx.dialect.name == "postgresql":
@@ -384,14 +383,42 @@ class SqlStore:
         rows = encode(end_row(result, now) for result in results)
         ended = await _rows(tx, statement, {"batch": rows, "now": now})
         states = {(TaskId(row["id"]), row["attempt"]): State(row["state"]) for row in ended}
-        written = [result for result in results if fence(result) in states]
-        await self._record(tx, now, [end_event(one, states[fence(one)], now) for one in written])
-        promoted = await self._promote(tx, devices, now)
         if states:
+            written = [result for result in results if fence(result) in states]
+            happened = [end_event(one, states[fence(one)], now) for one in written]
             over = [task_id for (task_id, _), state in states.items() if state is not State.QUEUED]
-            soon = bool(promoted) or len(over) < len(states)
-            await self._tell(tx, ready=soon, ended=over)
+            await self._pass_on(
+                tx, devices, now, happened, over=over, again=len(states) > len(over)
+            )
         return states
+
+    async def _pass_on(
+        self,
+        tx: AsyncConnection,
+        devices: Iterable[str],
+        now: datetime,
+        happened: list[dict[str, Any]],
+        *,
+        over: Collection[TaskId],
+        again: bool,
+    ) -> None:
+        """Record what happened, and let the next of each device, and who waits for an end, know.
+
+        `over` are the tasks that ended; `again` says that others are queued once more.
+        """
+        if not self._do.recording:
+            await self._record(tx, now, happened)
+            await self._promote(tx, devices, now)
+            return
+        given = {
+            "events": encode(happened),
+            "batch": _encode_devices(devices),
+            "now": now,
+            "publish_at": now,
+            "notice": write_notice(ready=again, ended=over),
+            "notice_if_ready": write_notice(ready=True, ended=over),
+        }
+        await tx.execute(self._do.pass_on, given)
 
 
 async def _rows(

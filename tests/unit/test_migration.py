@@ -1,0 +1,76 @@
+"""The schema: brought up to date once, waited for, and left alone where it is newer."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from activation.errors import StoreUnavailableError
+from activation.settings import StoreSettings
+from activation.start import migrate_patiently
+from activation.store import Schema, migrate_store, open_store
+from activation.store.sql.engine import open_engine, read_url
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+async def test_the_first_migration_makes_the_schema_and_the_second_changes_nothing(
+    url: str,
+) -> None:
+    """A job that runs again, as after a rollback, does no harm."""
+    first = await migrate_store(url)
+    second = await migrate_store(url)
+
+    assert (first, second) == (Schema.BEHIND, Schema.PRESENT)
+
+
+async def test_a_service_that_must_not_migrate_waits_for_the_schema(url: str) -> None:
+    """Without its schema a store counts as out of reach, and the reason says what must run."""
+    with pytest.raises(StoreUnavailableError, match="activation-migrate must run"):
+        await open_store(url, migrate_schema=False)
+
+    await migrate_store(url)
+    store = await open_store(url, migrate_schema=False)
+    await store.close()
+
+
+async def test_older_code_works_on_a_newer_schema(url: str) -> None:
+    """After a rollback the revision is unknown; the older version leaves it alone and starts."""
+    await migrate_store(url)
+    await _set_revision(url, "9999_of_a_later_version")
+
+    found = await migrate_store(url)
+    store = await open_store(url, migrate_schema=False)
+    await store.close()
+
+    assert found is Schema.NEWER
+
+
+async def test_a_migration_that_is_told_to_stop_before_the_database_answers_says_so(
+    tmp_path: Path,
+) -> None:
+    """None means that nothing was looked at: the job has not done its work."""
+    stop = asyncio.Event()
+    stop.set()
+
+    found = await migrate_patiently(
+        StoreSettings(database_url=SecretStr(f"sqlite:///{tmp_path}/store.db")), stop
+    )
+
+    assert found is None
+
+
+async def _set_revision(url: str, revision: str) -> None:
+    engine = open_engine(read_url(url), pool_size=1, timeout_s=5)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(
+                text("update alembic_version set version_num = :revision"), {"revision": revision}
+            )
+    finally:
+        await engine.dispose()
