@@ -1,0 +1,103 @@
+{{/* What the pods of all parts have in common. */}}
+
+{{/* The beginning of a pod's spec: (list context part). Pod Security "restricted". */}}
+{{- define "activation.pod" -}}
+{{- $context := index . 0 -}}
+{{- $part := index . 1 -}}
+serviceAccountName: {{ include "activation.serviceAccountName" $context }}
+automountServiceAccountToken: false
+# A Service's variables would look like our settings: ACTIVATION_HANDLER_PORT and the like.
+enableServiceLinks: false
+{{- with $context.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  seccompProfile: {type: RuntimeDefault}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" }}
+{{- with get $part $key }}
+{{ $key }}: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- with $part.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* The beginning of a container: (list context part). */}}
+{{- define "activation.container" -}}
+{{- $context := index . 0 -}}
+{{- $part := index . 1 -}}
+image: {{ include "activation.image" (list $context $part.image) | quote }}
+imagePullPolicy: {{ $context.Values.image.pullPolicy }}
+securityContext: {{- include "activation.securityContext" $part.readOnlyRootFilesystem | nindent 2 }}
+resources: {{- toYaml $part.resources | nindent 2 }}
+{{- end }}
+
+{{- define "activation.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: {{ . }}
+runAsNonRoot: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* A pod's labels and annotations: (list context component part). */}}
+{{- define "activation.podMetadata" -}}
+{{- $context := index . 0 -}}
+{{- $part := index . 2 -}}
+labels: {{- include "activation.podLabels" (list $context (index . 1)) | nindent 2 }}
+  {{- with $part.podLabels }}{{ toYaml . | nindent 2 }}{{ end }}
+annotations:
+  # A change of the settings makes new pods.
+  checksum/config: {{ include "activation.settings" . | sha256sum }}
+  {{- with $part.podAnnotations }}{{ toYaml . | nindent 2 }}{{ end }}
+{{- end }}
+
+{{/* The probes of a service on its admin port: (dict "ready" how-often-in-seconds). */}}
+{{- define "activation.probes" -}}
+# A service opens its port once the database and its schema are there.
+startupProbe:
+  httpGet: {path: /healthz, port: admin}
+  periodSeconds: 2
+  failureThreshold: 300
+  timeoutSeconds: 5
+livenessProbe:
+  httpGet: {path: /healthz, port: admin}
+  periodSeconds: 10
+  failureThreshold: 6
+  timeoutSeconds: 5
+readinessProbe:
+  httpGet: {path: /readyz, port: admin}
+  periodSeconds: 5
+  failureThreshold: 3
+  timeoutSeconds: 5
+{{- end }}
+
+{{/* Evenly over nodes and zones, as well as it can be done: (list context component part). */}}
+{{- define "activation.spread" -}}
+topologySpreadConstraints:
+{{- with (index . 2).topologySpreadConstraints }}
+  {{- toYaml . | nindent 2 }}
+{{- else }}
+{{- $selector := include "activation.selectorLabels" (list (index . 0) (index . 1)) }}
+{{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ $key }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- $selector | nindent 8 }}
+    matchLabelKeys: [pod-template-hash]
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The addresses that hold passwords. */}}
+{{- define "activation.secretEnv" -}}
+- name: ACTIVATION_DATABASE_URL
+  valueFrom: {secretKeyRef: {name: {{ include "activation.databaseSecret" . }}, key: database-url}}
+- name: ACTIVATION_AMQP_URL
+  valueFrom: {secretKeyRef: {name: {{ include "activation.brokerSecret" . }}, key: amqp-url}}
+{{- end }}

@@ -1,0 +1,47 @@
+{{/* The settings of each part, as environment variables: (list context component …). */}}
+{{- define "activation.settings" -}}
+{{- include (printf "activation.settings.%s" (index . 1)) (index . 0) }}
+{{- end }}
+
+{{- define "activation.settings.common" -}}
+ACTIVATION_LOG_LEVEL: {{ .Values.logging.level }}
+ACTIVATION_LOG_FORMAT: {{ .Values.logging.format }}
+ACTIVATION_SECRET_WORDS: {{ join "," .Values.secretWords | quote }}
+{{- end }}
+
+{{- define "activation.settings.tasks" -}}
+{{ include "activation.settings.common" . }}
+# The migration job does this; pods wait for it.
+ACTIVATION_MIGRATE_AT_START: "false"
+ACTIVATION_STORE_POOL_SIZE: {{ .Values.database.poolSize | quote }}
+ACTIVATION_TASK_QUEUE: {{ .Values.broker.taskQueue }}
+ACTIVATION_DEAD_QUEUE: {{ .Values.broker.deadQueue }}
+ACTIVATION_MAX_ATTEMPTS: {{ .Values.retry.maxAttempts | quote }}
+ACTIVATION_RETRY_BASE_S: {{ .Values.retry.baseSeconds | quote }}
+ACTIVATION_RETRY_CAP_S: {{ .Values.retry.capSeconds | quote }}
+ACTIVATION_RETRY_PROVISIONING_ERRORS: {{ .Values.retry.provisioningErrors | quote }}
+{{- end }}
+
+{{- define "activation.settings.gateway" -}}
+{{ include "activation.settings.tasks" . }}
+ACTIVATION_MAX_BACKLOG: {{ .Values.gateway.maxBacklog | int64 | quote }}
+ACTIVATION_RETENTION_S: {{ .Values.gateway.retentionSeconds | int64 | quote }}
+ACTIVATION_DRAIN_DELAY_S: {{ .Values.gateway.drainDelaySeconds | quote }}
+# Above a third of the workers' lease, so that after an outage they renew before they are taken for dead.
+ACTIVATION_REAP_PATIENCE_S: {{ divf .Values.worker.leaseSeconds 2 | quote }}
+{{- end }}
+
+{{- define "activation.settings.worker" -}}
+{{ include "activation.settings.tasks" . }}
+ACTIVATION_HANDLER_URL: {{ include "activation.handlerUrl" . | quote }}
+ACTIVATION_CONCURRENCY: {{ .Values.worker.concurrency | quote }}
+ACTIVATION_GRACE_S: {{ .Values.worker.graceSeconds | quote }}
+ACTIVATION_LEASE_S: {{ .Values.worker.leaseSeconds | quote }}
+# Leaves time to store the last results and to hand back the rest.
+ACTIVATION_DRAIN_S: {{ sub .Values.worker.terminationGracePeriodSeconds 15 | quote }}
+{{- end }}
+
+{{- define "activation.settings.handler" -}}
+{{ include "activation.settings.common" . }}
+HANDLER_SECONDS: {{ .Values.handler.seconds | quote }}
+{{- end }}
