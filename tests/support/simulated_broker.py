@@ -18,6 +18,7 @@ _ROUND_TRIP_S: Final = 0.001
 @dataclass(slots=True, eq=False)
 class Message:
     body: bytes
+    traceparent: str | None = None
     redelivered: bool = False
 
 
@@ -36,6 +37,14 @@ class SimulatedDelivery:
     @property
     def body(self) -> bytes:
         return self._message.body
+
+    @property
+    def queue(self) -> str:
+        return "activation.tasks"
+
+    @property
+    def traceparent(self) -> str | None:
+        return self._message.traceparent
 
     async def ack(self) -> None:
         self._session.settle(self._message, "ack")
@@ -171,7 +180,7 @@ class SimulatedBroker:
 
     def repeat(self, task_id: TaskId) -> None:
         """Deliver a message of a task once more."""
-        self.put(write_message(Ready(task_id))[0])
+        self.put(write_message(Ready(task_id), None)[0])
 
     @property
     def on_loan(self) -> int:
@@ -183,7 +192,7 @@ class SimulatedBroker:
         return [at for published, at in self.published if published == task_id]
 
     def take(self, ready: Ready) -> None:
-        body, _ = write_message(ready)
+        body, _ = write_message(ready, ready.traceparent)
         self.published.append((ready.task_id, asyncio.get_running_loop().time()))
         self.put(body)
 

@@ -275,9 +275,12 @@ class System:
         self.posts.append(post)
         return post
 
-    async def request(self, method: str, path: str, **request: Any) -> httpx.Response:
+    async def request(
+        self, method: str, path: str, *, gateway: Service | None = None, **request: Any
+    ) -> httpx.Response:
         """Send any request to a gateway, as any client may."""
-        return await self._http.request(method, f"{self.gateway.url}{path}", **request)
+        to = gateway or self.gateway
+        return await self._http.request(method, f"{to.url}{path}", **request)
 
     async def submit_surely(self, equipment: str, *, key: str, limit_s: float = 60.0) -> str:
         """Submit as a careful client does: again, with the same key, until it is accepted."""

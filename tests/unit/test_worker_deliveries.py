@@ -163,7 +163,7 @@ async def test_concurrency_holds_although_the_broker_delivers_more() -> None:
         world.broker.stop()
         running = [TaskId(task) for task in tasks[:2]]
         for task_id in running:
-            body, _ = write_message(Ready(task_id))
+            body, _ = write_message(Ready(task_id), None)
             world.broker.waiting.remove(next(m for m in world.broker.waiting if m.body == body))
         world.broker.start()
         for task_id in tasks:

@@ -19,25 +19,25 @@ app.kubernetes.io/instance: {{ $context.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{/* A pod's labels, without those that would replace it at each release: (list context component) */}}
+{{/*
+A pod's labels, without those that would replace it at each release: (list context component), and
+labels wanted besides. None of them takes the place of a selector's.
+*/}}
 {{- define "activation.podLabels" -}}
-{{ include "activation.selectorLabels" . }}
-app.kubernetes.io/part-of: activation
-{{- with (index . 0).Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $common := (index . 0).Values.commonLabels -}}
+{{- $wanted := gt (len .) 2 | ternary (last .) dict -}}
+{{- $own := dict "app.kubernetes.io/part-of" "activation" -}}
+{{ merge (include "activation.selectorLabels" . | fromYaml) $wanted $common $own | toYaml }}
 {{- end }}
 
-{{/* (list context component), and labels wanted besides. None takes the place of a selector's. */}}
+{{/* (list context component) */}}
 {{- define "activation.labels" -}}
 {{- $context := index . 0 -}}
-{{- $wanted := gt (len .) 2 | ternary (last .) dict -}}
 {{- $own := dict
   "app.kubernetes.io/version" ($context.Values.image.tag | default $context.Chart.AppVersion | trunc 63 | trimAll "-_.")
-  "app.kubernetes.io/part-of" "activation"
   "app.kubernetes.io/managed-by" $context.Release.Service
   "helm.sh/chart" (printf "%s-%s" $context.Chart.Name $context.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
-{{ merge (include "activation.selectorLabels" . | fromYaml) $wanted $context.Values.commonLabels $own | toYaml }}
+{{ merge (include "activation.podLabels" . | fromYaml) $own | toYaml }}
 {{- end }}
 
 {{/* An object's metadata: (list context component), and the name's end if it is not the component. */}}

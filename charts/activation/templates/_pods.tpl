@@ -48,8 +48,7 @@ capabilities: {drop: [ALL]}
 {{- define "activation.podMetadata" -}}
 {{- $context := index . 0 -}}
 {{- $part := index . 2 -}}
-labels: {{- include "activation.podLabels" (list $context (index . 1)) | nindent 2 }}
-  {{- with $part.podLabels }}{{ toYaml . | nindent 2 }}{{ end }}
+labels: {{- include "activation.podLabels" (list $context (index . 1) $part.podLabels) | nindent 2 }}
 annotations:
   # A change of the settings makes new pods.
   checksum/config: {{ include "activation.settings" . | sha256sum }}

@@ -210,10 +210,14 @@ class TaskStore(Protocol):
         """
         ...
 
-    async def replay(self, task_id: TaskId) -> Task | None:
+    async def replay(self, task_id: TaskId, traceparent: str | None = None) -> Task | None:
         """Queue a failed task again, in its old place of its device's line, with all attempts.
 
         None if there is no such task.
+
+        Args:
+            task_id: Which task.
+            traceparent: The trace that it goes on in; None for the one of its request.
 
         Raises:
             TransitionError: It has not failed.

@@ -15,6 +15,7 @@ from activation.start import open_store_patiently
 from activation.telemetry.admin import Readiness, admin_app
 from activation.telemetry.logging import configure_logging, get_logger
 from activation.telemetry.masking import Masker
+from activation.telemetry.tracing import tracing
 from activation_gateway.api.app import create_app
 from activation_gateway.endings import Endings
 from activation_gateway.intake import Intake
@@ -42,7 +43,12 @@ def main() -> None:
 
 
 async def _serve(settings: GatewaySettings) -> None:
-    stop = stop_on_signals()
+    async with tracing("activation-gateway", instance=settings.instance):
+        await _open(settings, stop_on_signals())
+    log.info("stopped")
+
+
+async def _open(settings: GatewaySettings, stop: asyncio.Event) -> None:
     store = await open_store_patiently(settings, stop)
     if store is None:
         return
@@ -50,7 +56,6 @@ async def _serve(settings: GatewaySettings) -> None:
         await _work(settings, stop, store)
     finally:
         await store.close()
-    log.info("stopped")
 
 
 async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -22,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from activation.telemetry.admin import Readiness, health_routes
 from activation.telemetry.logging import Logger
+from activation.telemetry.tracing import EQUIPMENT, OUTCOME, TASK_ID, describe, serving
 from activation_handler.delivery import answer, deliver, json_response
 from activation_handler.ledger import Call, Ledger
 from activation_handler.playbook import Playbook
@@ -29,6 +31,7 @@ from activation_handler.provisioning import Provisioning
 from activation_handler.script import Script
 from activation_handler.wire import Wire
 
+DEVICE: Final = "/api/v1/equipment/cpe/{equipment}"
 _MOST_DIGITS: Final = 9  # of an attempt's number; more is a mistake, and the ledger leaves it out
 
 
@@ -55,6 +58,10 @@ class ActivationEndpoint:
         uvicorn leaves a request alone when its client goes away. So work that was begun is
         completed, as a real provisioning system would complete it.
         """
+        with serving("POST", DEVICE, Headers(scope=scope).get("traceparent")):
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
             call = self._begin(request, await request.body())
@@ -63,6 +70,8 @@ class ActivationEndpoint:
         except ValidationError as error:
             await _unprocessable(error)(scope, receive, send)
             return
+        if call.key is not None:
+            describe({TASK_ID: call.key, EQUIPMENT: call.equipment})
         outcome = "stopped"
         try:
             step = await self._provisioning.carry_out(call)
@@ -73,6 +82,7 @@ class ActivationEndpoint:
             # The server stops. Any answer would be a lie, so the caller sees a lost connection.
             await Wire(scope, receive).reset()
         finally:
+            describe({OUTCOME: outcome})
             self._ledger.end(call, outcome)
             self._log.debug(
                 "call_ended",
@@ -167,7 +177,7 @@ def create_app(
     return Starlette(
         routes=[
             Route(
-                "/api/v1/equipment/cpe/{equipment}",
+                DEVICE,
                 ActivationEndpoint(provisioning, ledger, log),
                 methods=["POST"],
             ),

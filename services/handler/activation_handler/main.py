@@ -1,11 +1,14 @@
 """The composition root of the mock handler."""
 
+import asyncio
+
 import uvloop
 
 from activation.errors import StartError
 from activation.server import HttpServer, stop_on_signals
 from activation.settings import read_settings, refuse_start
 from activation.telemetry.logging import configure_logging, get_logger
+from activation.telemetry.tracing import tracing
 from activation_handler.app import create_app
 from activation_handler.ledger import Ledger, steady_clock
 from activation_handler.playbook import Playbook
@@ -32,7 +35,12 @@ def main() -> None:
 
 
 async def _serve(settings: HandlerSettings) -> None:
-    stop = stop_on_signals()
+    async with tracing("activation-handler", instance=settings.instance):
+        await _open(settings, stop_on_signals())
+    log.info("stopped")
+
+
+async def _open(settings: HandlerSettings, stop: asyncio.Event) -> None:
     playbook = Playbook(usual_s=settings.handler_seconds)
     app = create_app(Provisioning(playbook), playbook, Ledger(now=steady_clock()), log)
     # What is not answered soon is cut off: callers must bear that from a real system, too.
@@ -42,4 +50,3 @@ async def _serve(settings: HandlerSettings) -> None:
     server.config.timeout_keep_alive = 75
     log.info("serving", port=settings.handler_port, handler_seconds=settings.handler_seconds)
     await server.serve_until(stop)
-    log.info("stopped")

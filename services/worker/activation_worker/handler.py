@@ -10,10 +10,12 @@ import aiohttp
 import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
+from opentelemetry.instrumentation.httpx import AsyncOpenTelemetryTransport
 
 from activation.domain.outcome import Outcome, Reason, reason_for_status
 from activation.domain.task import Claim
 from activation.telemetry.masking import Masker
+from activation.telemetry.tracing import current_traceparent, is_recording
 
 _LARGEST_ANSWER: Final = 1024 * 1024
 _LONGEST_MESSAGE: Final = 500
@@ -64,11 +66,14 @@ class HttpHandler:
         self._url = url.rstrip("/") + "/api/v1/equipment/cpe/"
         # Used without httpx's client: its cookies, redirects and authentication are not wanted
         # here, and cost a third of a call's CPU.
-        self._transport = transport or AiohttpTransport(
-            limits=httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=connections,
-                keepalive_expiry=_KEEP_ALIVE_S,
+        self._transport = _traced(
+            transport
+            or AiohttpTransport(
+                limits=httpx.Limits(
+                    max_connections=connections,
+                    max_keepalive_connections=connections,
+                    keepalive_expiry=_KEEP_ALIVE_S,
+                )
             )
         )
         # The deadline of the whole call is `activate`'s; only connecting has its own.
@@ -100,8 +105,9 @@ class HttpHandler:
             "idempotency-key": str(claim.task_id),
             "x-attempt": str(claim.attempt),
         }
-        if claim.traceparent:
-            headers["traceparent"] = claim.traceparent
+        traceparent = current_traceparent() or claim.traceparent
+        if traceparent:
+            headers["traceparent"] = traceparent
         request = httpx.Request(
             "POST",
             self._url + claim.equipment,
@@ -133,6 +139,11 @@ class HttpHandler:
         if not text.isprintable():
             text = "".join(c if c.isprintable() else " " for c in text)
         return text[:_LONGEST_MESSAGE]
+
+
+def _traced(transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+    """Record a span for each call, where spans are recorded."""
+    return AsyncOpenTelemetryTransport(transport) if is_recording() else transport
 
 
 async def _read(response: httpx.Response) -> bytes | None:

@@ -13,6 +13,7 @@ from activation.start import open_store_patiently
 from activation.telemetry.admin import Readiness, admin_app
 from activation.telemetry.logging import configure_logging, get_logger
 from activation.telemetry.masking import Masker
+from activation.telemetry.tracing import tracing
 from activation_worker.handler import HttpHandler
 from activation_worker.settings import WorkerSettings
 from activation_worker.worker import Worker
@@ -36,7 +37,12 @@ def main() -> None:
 
 
 async def _serve(settings: WorkerSettings) -> None:
-    stop = stop_on_signals()
+    async with tracing("activation-worker", instance=settings.instance):
+        await _open(settings, stop_on_signals())
+    log.info("stopped")
+
+
+async def _open(settings: WorkerSettings, stop: asyncio.Event) -> None:
     store = await open_store_patiently(settings, stop)
     if store is None:
         return
@@ -52,7 +58,6 @@ async def _serve(settings: WorkerSettings) -> None:
     finally:
         await handler.close()
         await store.close()
-    log.info("stopped")
 
 
 async def _work(

@@ -25,7 +25,7 @@ class WorkerSettings(ServiceSettings, StoreSettings, BrokerSettings, RetrySettin
     connect_s: Seconds = 5.0  # for a TCP connection to the handler
 
     lease_s: Annotated[float, Field(ge=1)] = (
-        60.0  # after this long without a sign, others take over
+        30.0  # after this long without a sign, others take over
     )
     drain_s: Annotated[float, Field(ge=0)] = 915.0  # below terminationGracePeriodSeconds (930)
 

@@ -11,12 +11,27 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from activation.broker import Broker, Delivery, Session, UnreadableMessageError, read_message
+from activation.domain.outcome import Reason
 from activation.domain.retry import RetryPolicy
 from activation.domain.task import ENDED, Claim, State, TaskId
 from activation.errors import BrokerUnavailableError, StoreUnavailableError
 from activation.group_commit import GroupCommit
 from activation.ports import Refused, Result, TaskStore
 from activation.telemetry.logging import Logger, get_logger
+from activation.telemetry.tracing import (
+    ATTEMPT,
+    EQUIPMENT,
+    MESSAGE_ID,
+    OUTCOME,
+    TASK_ID,
+    WAITED_S,
+    Attributes,
+    about,
+    describe,
+    fail,
+    processing,
+    step,
+)
 from activation_worker import metrics
 from activation_worker.handler import Handler
 from activation_worker.run import LeaseLostError, Run
@@ -133,10 +148,17 @@ class Worker:
 
     async def _carry_out(self, delivery: Delivery) -> None:
         """Take one delivery to its settlement."""
+        with processing(delivery.queue, delivery.traceparent):
+            await self._settle(delivery)
+
+    async def _settle(self, delivery: Delivery) -> None:
         try:
-            await self._take(delivery, read_message(delivery.body))
+            task_id = read_message(delivery.body)
+            with about({TASK_ID: str(task_id), MESSAGE_ID: str(task_id)}):
+                await self._take(delivery, task_id)
         except UnreadableMessageError as error:
             metrics.UNREADABLE.inc()
+            fail("unreadable_message", str(error))
             log.error("message_unreadable", error=str(error))  # noqa: TRY400  # a stack says no more
             await delivery.dead_letter()
         except Exception:  # one task must not stop the others; its lease runs out
@@ -153,9 +175,10 @@ class Worker:
             run.deliveries.append(delivery)
             return
         try:
-            claim = await self._store_patiently(
-                lambda: self._claims.submit(task_id), while_stopping=False
-            )
+            with step("claim"):
+                claim = await self._store_patiently(
+                    lambda: self._claims.submit(task_id), while_stopping=False
+                )
         except StoreUnavailableError:
             await delivery.requeue()
             return
@@ -163,7 +186,13 @@ class Worker:
             self._absorb(claim)
             await delivery.ack()
             return
-        await self._attempt(Run(claim, [delivery]))
+        described: Attributes = {
+            EQUIPMENT: claim.equipment,
+            ATTEMPT: claim.attempt,
+            WAITED_S: claim.waited_s,
+        }
+        with about(described):
+            await self._attempt(Run(claim, [delivery]))
 
     async def _attempt(self, run: Run) -> None:
         claim = run.claim
@@ -181,12 +210,14 @@ class Worker:
             outcome = await run.call(self._handler)
             verdict = self._policy.judge(outcome, counted=claim.counted, draw=self._draw())
             result = Result(claim, outcome, verdict)
-            state = await self._store_patiently(
-                lambda: self._results.submit(result), while_stopping=True
-            )
+            with step("finish"):
+                state = await self._store_patiently(
+                    lambda: self._results.submit(result), while_stopping=True
+                )
             self._report(bound, result, state)
         except LeaseLostError:
             metrics.LEASES_LOST.inc()
+            fail("lease_lost")
             bound.warning("lease_lost")
         finally:
             del self._running[claim.task_id]
@@ -195,12 +226,16 @@ class Worker:
     def _absorb(self, refused: Refused) -> None:
         why = refused.state.value if refused.state is not None else "unknown"
         metrics.ABSORBED.labels(why).inc()
+        describe({OUTCOME: "absorbed"})
         log.info("delivery_absorbed", task_id=str(refused.task_id), state=why)
 
     def _report(self, bound: Logger, result: Result, state: State | None) -> None:
         """Log and count how an attempt ended."""
         reason, verdict = result.outcome.reason, result.verdict
         metrics.ATTEMPTS.labels(reason.value).inc()
+        describe({OUTCOME: "stale" if state is None else state.value})
+        if reason is not Reason.COMPLETED:
+            fail(reason.value, result.outcome.message)
         if state is None:
             metrics.STALE.inc()
             bound.warning("result_stale", reason=reason)

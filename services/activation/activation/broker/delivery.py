@@ -18,7 +18,7 @@ class RabbitDelivery:
     settling it is then neither possible nor needed.
     """
 
-    __slots__ = ("_channel", "_lost", "_tag", "_timeout_s", "body")
+    __slots__ = ("_channel", "_lost", "_tag", "_timeout_s", "body", "queue", "traceparent")
 
     def __init__(
         self,
@@ -29,6 +29,8 @@ class RabbitDelivery:
         timeout_s: float,
     ) -> None:
         self.body = bytes(message.body)
+        self.queue = message.routing_key or ""
+        self.traceparent = _traceparent(message)
         self._tag = message.delivery_tag or 0
         self._channel = channel
         self._lost = lost
@@ -56,3 +58,9 @@ class RabbitDelivery:
             log.warning("delivery_not_settled", error="the connection is stuck")
         except (AMQPError, OSError, RuntimeError) as error:
             log.debug("delivery_not_settled", error=str(error) or type(error).__name__)
+
+
+def _traceparent(message: DeliveredMessage) -> str | None:
+    """Read the header; whoever can publish can write what they like into it."""
+    value = (message.header.properties.headers or {}).get("traceparent")
+    return value if isinstance(value, str) else None

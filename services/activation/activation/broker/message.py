@@ -20,15 +20,20 @@ class UnreadableMessageError(ActivationError):
     """A message that no version of this code can have meant for us."""
 
 
-def write_message(ready: Ready) -> tuple[bytes, spec.Basic.Properties]:
-    """Return body and properties of the message for a task."""
+def write_message(ready: Ready, traceparent: str | None) -> tuple[bytes, spec.Basic.Properties]:
+    """Return body and properties of the message for a task.
+
+    Args:
+        ready: The task.
+        traceparent: The trace context of the publication.
+    """
     task_id = str(ready.task_id)
     properties = spec.Basic.Properties(
         content_type="application/json",
         delivery_mode=_PERSISTENT,
         message_id=task_id,
         message_type=_TYPE,
-        headers={"traceparent": ready.traceparent} if ready.traceparent else None,
+        headers={"traceparent": traceparent} if traceparent else None,
     )
     return orjson.dumps({"version": VERSION, "taskId": task_id}), properties
 

@@ -17,6 +17,16 @@ class Delivery(Protocol):
         """What was published."""
         ...
 
+    @property
+    def queue(self) -> str:
+        """Where it was published to."""
+        ...
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace context of its publication."""
+        ...
+
     async def ack(self) -> None:
         """Tell the broker that the message is done with."""
         ...

@@ -21,6 +21,7 @@ from activation.cancellation import heeded_cancellation
 from activation.errors import BrokerUnavailableError
 from activation.ports import Ready
 from activation.telemetry.logging import get_logger
+from activation.telemetry.tracing import MESSAGE_ID, TASK_ID, sending
 
 # "Detecting Dead TCP Connections with Heartbeats": 5 to 20 s suit most environments.
 _HEARTBEAT_S: Final = 15
@@ -50,8 +51,13 @@ class RabbitSession:
 
     async def publish(self, ready: Ready) -> None:
         """Publish with a confirm; see `Session.publish`."""
-        body, properties = write_message(ready)
-        with _broker_errors("no confirm in time"):
+        task_id = str(ready.task_id)
+        described = {TASK_ID: task_id, MESSAGE_ID: task_id}
+        with (
+            sending(self._queues.tasks, ready.traceparent, described) as traceparent,
+            _broker_errors("no confirm in time"),
+        ):
+            body, properties = write_message(ready, traceparent)
             confirmed = await self._channel.basic_publish(
                 body,
                 routing_key=self._queues.tasks,

@@ -214,7 +214,7 @@ class MemoryStore:
                 assert_never(state)
         return record.view()
 
-    async def replay(self, task_id: TaskId) -> Task | None:
+    async def replay(self, task_id: TaskId, traceparent: str | None = None) -> Task | None:
         """Queue a failed task again, at once if its device is free."""
         record = self._records.get(task_id)
         if record is None:
@@ -223,7 +223,7 @@ class MemoryStore:
             raise TransitionError(
                 f"Task {task_id} is {record.task.state}: only a failed task can be replayed"
             )
-        record.replay(self.now())
+        record.replay(self.now(), traceparent)
         self._advance(record.task.equipment)
         self._announce([task_id])
         return record.view()

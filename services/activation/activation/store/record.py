@@ -155,7 +155,7 @@ class Record:
             event = Event(now, EventName.CANCEL_REQUESTED, task.attempt, reason=Reason.CANCELLED)
             self.history.append(event)
 
-    def replay(self, now: datetime) -> None:
+    def replay(self, now: datetime, traceparent: str | None) -> None:
         """Go from failed to queued, as if nothing had been tried; the attempts go on counting."""
         self._step(
             Event(now, EventName.REPLAYED, self.task.attempt),
@@ -166,6 +166,7 @@ class Record:
             message=None,
             dead_letter=False,
             cancel_requested=False,
+            traceparent=traceparent or self.task.traceparent,
         )
 
     def _queue_again(self, now: datetime, outcome: Outcome, verdict: Verdict) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 import orjson
 import structlog
+from opentelemetry import trace
 
 from activation.telemetry.masking import MASK, Masker
 
@@ -50,6 +51,7 @@ def configure_logging(
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _name_service(service),
+        _name_trace,
         _mask_fields(Masker(secret_words)),
     ]
     if readable:
@@ -88,6 +90,15 @@ def _name_service(service: str) -> structlog.typing.Processor:
         return event
 
     return name
+
+
+def _name_trace(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Name the trace of the work under way, so that a log line leads to it."""
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event.setdefault("trace_id", f"{context.trace_id:032x}")
+        event["span_id"] = f"{context.span_id:016x}"
+    return event
 
 
 def _mask_fields(masker: Masker) -> structlog.typing.Processor:

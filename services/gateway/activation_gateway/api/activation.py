@@ -12,6 +12,7 @@ from starlette.responses import Response
 from activation.domain.task import UNFINISHED, NewTask, Task, TaskId
 from activation.ports import TaskStore
 from activation.telemetry.logging import get_logger
+from activation.telemetry.tracing import EQUIPMENT, TASK_ID, about, current_traceparent, step
 from activation_gateway.api.address import NotFoundError, found, read_equipment, read_task_id
 from activation_gateway.api.answer import NOT_STORED, answer
 from activation_gateway.api.body import read_json
@@ -69,7 +70,9 @@ class ActivationApi:
         submission = read_submission(await read_json(request))
         headers = request.headers
         key = headers.get("idempotency-key")
-        traceparent = continue_trace(headers.get("traceparent"), self._draw_bits)
+        traceparent = current_traceparent() or continue_trace(
+            headers.get("traceparent"), self._draw_bits
+        )
         task = NewTask(
             id=self._new_id(),
             equipment=equipment,
@@ -78,7 +81,9 @@ class ActivationApi:
             idempotency=None if key is None else read_key(key, equipment, submission),
             traceparent=traceparent,
         )
-        accepted = await self._intake.accept(task)
+        described = {TASK_ID: str(task.id), EQUIPMENT: equipment}
+        with about(described), step("accept"):
+            accepted = await self._intake.accept(task)
         log.info(
             "task_repeated" if accepted.repeated else "task_accepted",
             task_id=str(accepted.task_id),

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from activation.domain.task import State
 from activation.ports import TaskStore
+from activation.telemetry.tracing import EQUIPMENT, TASK_ID, about, current_traceparent, link
 from activation_gateway.api.address import found, read_task_id
 from activation_gateway.api.answer import NOT_STORED, answer, body
 from activation_gateway.api.listing import TaskFilter, TaskPage, write_cursor
@@ -94,8 +95,14 @@ class OperationsApi:
         return _answer(self._represent.task(task), status)
 
     async def retry(self, request: Request) -> Response:
-        """Queue a failed task again, behind its device's unfinished ones, with all attempts."""
-        task = found(await self._store.replay(read_task_id(request.path_params["taskId"])))
+        """Queue a failed task again, behind its device's unfinished ones, with all attempts.
+
+        What follows is a trace of its own, linked to the one before.
+        """
+        before = found(await self._store.get(read_task_id(request.path_params["taskId"])))
+        link(before.traceparent)
+        with about({TASK_ID: str(before.id), EQUIPMENT: before.equipment}):
+            task = found(await self._store.replay(before.id, current_traceparent()))
         return _answer(self._represent.task(task))
 
     async def status(self, _: Request) -> Response:

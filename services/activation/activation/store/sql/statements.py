@@ -430,6 +430,7 @@ class Statements:
                 message=null(),
                 dead_letter=False,
                 cancel_requested=False,
+                traceparent=func.coalesce(bindparam("traceparent", type_=String), _t.traceparent),
             )
             .returning(_t.attempt)
         )

@@ -251,14 +251,16 @@ class SqlStore:
                 await self._tell(tx, ready=bool(ready), ended=[task_id])
             return await queries.get(tx, task_id)
 
-    async def replay(self, task_id: TaskId) -> Task | None:
+    async def replay(self, task_id: TaskId, traceparent: str | None = None) -> Task | None:
         """Queue a failed task again; see `TaskStore.replay`."""
         async with self._write() as tx:
             task = await self._lock_task(tx, task_id)
             if task is None:
                 return None
             now = self.now()
-            if not await _rows(tx, self._do.replay, {"task_id": task_id}):
+            if not await _rows(
+                tx, self._do.replay, {"task_id": task_id, "traceparent": traceparent}
+            ):
                 raise TransitionError(
                     f"the task is {task.state}; only failed tasks are tried again"
                 )
