@@ -606,3 +606,20 @@ def test_version_needs_no_gateway(command: Command, gateway: CliGateway) -> None
 
     assert as_json == {"version": plain}
     assert gateway.requests == []
+
+
+# explain
+
+
+def test_explain_tells_the_story_and_what_to_do(command: Command) -> None:
+    """A dead letter's story ends with advice and the trace."""
+    task_id = submitted(command, "DEAD01")
+    command("watch", task_id, "--json")
+
+    told = document(command("explain", task_id, "--trace-url", "http://t/{trace_id}", "--json"))
+    shown = command("explain", task_id)
+
+    assert told["taskId"] == task_id
+    assert told["sentences"][-1].startswith("Its attempts are used up: it is a dead letter")
+    assert told["trace"].startswith("http://t/")
+    assert told["advice"] in shown.stdout.replace("\n", " ")

@@ -10,6 +10,7 @@ from typing import Protocol
 from activation_cli.batch.outcomes import Outcome
 from activation_cli.documents import Acceptance, Status, Task
 from activation_cli.exits import Exit
+from activation_cli.explanation import Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ class Output(Protocol):
 
     def story(self, task: Task) -> None:
         """Show all there is to know about a task."""
+        ...
+
+    def explanation(self, found: Explanation) -> None:
+        """Show a task's story in words."""
         ...
 
     def tasks(self, tasks: Sequence[Task], cursor: str | None = None) -> None:
@@ -94,6 +99,17 @@ class JsonOutput:
     def story(self, task: Task) -> None:
         """Print the task as the gateway gives it."""
         _print(task)
+
+    def explanation(self, found: Explanation) -> None:
+        """Print the sentences, the advice and the trace."""
+        _print(
+            {
+                "taskId": found.task_id,
+                "sentences": found.sentences,
+                "advice": found.advice,
+                "trace": found.trace,
+            }
+        )
 
     def tasks(self, tasks: Sequence[Task], cursor: str | None = None) -> None:
         """Print the tasks as the gateway gives them."""

@@ -1,14 +1,19 @@
-"""`list`, `show`, `cancel` and `status`: looking at tasks, and stopping one."""
+"""`list`, `show`, `explain`, `cancel` and `status`: looking at tasks, and stopping one."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from activation.clock import SystemClock
 from activation.domain.task import State
+from activation_cli.documents import moment
 from activation_cli.exits import Exit
+from activation_cli.explanation import explain
 from activation_cli.options import All, Before, Equipment, Json, Limit, Since, TaskId
 from activation_cli.session import Session, run
 from activation_cli.task_filter import TaskFilter
+
+_OLDER_TASKS: Final = 20  # of the same device; the one that it waited for is among the latest
 
 app = typer.Typer()
 
@@ -71,6 +76,32 @@ def show(ctx: typer.Context, *, task_id: TaskId, as_json: Json = False) -> None:
 
     async def work(session: Session) -> Exit:
         session.output.story(await session.gateway.task(str(task_id)))
+        return Exit.DONE
+
+    run(ctx, work, as_json=as_json)
+
+
+@app.command("explain")
+def explain_task(
+    ctx: typer.Context,
+    *,
+    task_id: TaskId,
+    trace_url: Annotated[
+        str,
+        typer.Option(
+            envvar="ACTIVATION_TRACE_URL",
+            help="Where traces are shown, say http://localhost:16686/trace/{trace_id}.",
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Tell a task's story in words: what it waited for, what failed and why, what to do now."""
+
+    async def work(session: Session) -> Exit:
+        task = await session.gateway.task(str(task_id))
+        older = TaskFilter(equipment=task["equipment"], accepted_before=moment(task["acceptedAt"]))
+        before = await session.gateway.tasks(older, limit=_OLDER_TASKS)
+        session.output.explanation(explain(task, before["tasks"], SystemClock().now(), trace_url))
         return Exit.DONE
 
     run(ctx, work, as_json=as_json)

@@ -25,6 +25,7 @@ from activation.clock import Clock
 from activation_cli import views
 from activation_cli.batch.outcomes import ACCEPTED, REJECTED, Outcome
 from activation_cli.documents import Acceptance, Status, Task
+from activation_cli.explanation import Explanation
 from activation_cli.output import Refusal
 from activation_cli.wording import plain
 
@@ -56,6 +57,15 @@ class TerminalOutput:
     def story(self, task: Task) -> None:
         """Print the facts, the events and the attempts."""
         self._out.print(views.story(task, self._clock.now()))
+
+    def explanation(self, found: Explanation) -> None:
+        """Print a line for each sentence."""
+        for sentence in found.sentences:
+            self._out.print(Text(sentence))
+        if found.advice is not None:
+            self._out.print(Text(found.advice, "bold"))
+        if found.trace is not None:
+            self._out.print(Text(f"Trace: {found.trace}"), soft_wrap=True)
 
     def tasks(self, tasks: Sequence[Task], cursor: str | None = None) -> None:
         """Print a table."""
