@@ -6,6 +6,7 @@ the ratios are what counts, because both sides of each were measured in the same
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import platform
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,10 @@ from bench.system import (
     Servers,
     activation,
     cpu_s,
+    fsync_ms,
+    gauge,
     memory_mib,
+    mock_handler,
     post,
     process,
     servers,
@@ -38,6 +42,10 @@ from bench.system import (
 
 HERE = Path(__file__).parent
 BASELINES = HERE / "baselines"
+BARE_SYSTEM = "bare aio-pika, asyncpg"
+IN_FLIGHT = "activation_attempts_in_flight"
+_WARM_UP = 20
+_ASK_EVERY_S = 0.001
 console = Console()
 
 Numbers = dict[str, float]
@@ -87,56 +95,105 @@ def publish(at: Servers, rounds: int) -> dict[str, Numbers]:
 
 
 def in_flight(at: Servers) -> dict[str, Numbers]:
-    """Tasks with the handler at 1 s, all at once in one worker: time and memory."""
+    """All tasks at once in one worker: time, memory, and how many calls there were at most.
+
+    With the handler at 1 s the first calls end before the last begin; at 20 s all are in flight.
+    """
     found = {}
-    for count in (1000, 5000):
-        with activation(at, _database(at), queue=f"flight{count}", handler_s=1.0) as system:
-            _fill(system, count)
-            with system.worker(concurrency=count) as worker:
-                idle_mib = memory_mib(worker.pid, peak=False)
-                began = time.perf_counter()
-                system.wait_succeeded(count)
-                seconds = time.perf_counter() - began
-                found[f"{count} in flight"] = {
-                    "seconds": seconds,
-                    "peak_mib": memory_mib(worker.pid),
-                    "idle_mib": idle_mib,
-                }
-        numbers = found[f"{count} in flight"]
-        console.print(f"flight  {count:5} tasks  {seconds:5.1f} s  {numbers['peak_mib']:.0f} MiB")
+    for count, handler_s in ((1000, 1.0), (5000, 1.0), (5000, 20.0)):
+        numbers = _flight(at, count, handler_s)
+        name = f"{count} tasks, handler at {handler_s:.0f} s"
+        console.print(
+            f"flight  {name:28} {numbers['seconds']:6.1f} s  {numbers['most']:.0f} at once"
+            f"  {numbers['peak_mib']:.0f} MiB"
+        )
+        found[name] = numbers
     return found
+
+
+def _flight(at: Servers, count: int, handler_s: float) -> Numbers:
+    with activation(at, _database(at), queue=f"flight{free_port()}", handler_s=handler_s) as system:
+        _fill(system, count)
+        admin = free_port()
+        with system.worker(concurrency=count, admin_port=admin) as worker:
+            idle_mib = memory_mib(worker.pid, peak=False)
+            began, seen = time.perf_counter(), [0.0]
+            system.wait_succeeded(count, look=lambda: seen.append(gauge(admin, IN_FLIGHT)))
+            return {
+                "seconds": time.perf_counter() - began,
+                "most": max(seen),
+                "peak_mib": memory_mib(worker.pid),
+                "idle_mib": idle_mib,
+            }
 
 
 def low_load(at: Servers, count: int) -> dict[str, Numbers]:
-    """From POST to the visible result, one task at a time, handler at 0 s."""
-    found = {}
-    for name, url in (
-        ("Activation, PostgreSQL", _database(at)),
-        ("Activation, SQLite", _sqlite(at)),
-    ):
-        with (
-            activation(at, url, queue=f"low{free_port()}") as system,
-            system.worker(concurrency=50),
-            httpx.Client(base_url=system.url, timeout=30) as client,
+    """From POST to the visible result, one task at a time, handler at 0 s.
+
+    All systems are up, and take turns task by task: what disturbs one disturbs the others too.
+    """
+    with contextlib.ExitStack() as running:
+        clients = {}
+        for name, system in (
+            (BARE_SYSTEM, _bare_system(at)),
+            ("Activation, PostgreSQL", _whole(at, _database(at))),
+            ("Activation, SQLite", _whole(at, _sqlite(at))),
         ):
-            warm = [_round_trip_ms(client, n) for n in range(20)]
-            times = sorted(_round_trip_ms(client, n + len(warm)) for n in range(count))
-            found[name] = {
-                "p50_ms": statistics.median(times),
-                "p99_ms": times[int(len(times) * 0.99)],
-            }
-        console.print(f"low     {name:28} p50 {found[name]['p50_ms']:.1f} ms")
+            url = running.enter_context(system)
+            clients[name] = running.enter_context(httpx.Client(base_url=url, timeout=30))
+        times: dict[str, list[float]] = {name: [] for name in clients}
+        for n in range(_WARM_UP + count):
+            for name, client in clients.items():
+                times[name].append(_round_trip_ms(client, n))
+    found = {name: _distribution(taken[_WARM_UP:]) for name, taken in times.items()}
+    for name, numbers in found.items():
+        console.print(f"low     {name:28} p50 {numbers['p50_ms']:.1f} ms")
     return found
 
 
+def _distribution(times: list[float]) -> Numbers:
+    ordered = sorted(times)
+    places = {f"p{share}_ms": ordered[len(ordered) * share // 100] for share in (10, 50, 99)}
+    return {"least_ms": ordered[0], **places}
+
+
+@contextlib.contextmanager
+def _whole(at: Servers, database_url: str) -> Iterator[str]:
+    """Run gateway, worker and handler, and yield the gateway's URL."""
+    with (
+        activation(at, database_url, queue=f"low{free_port()}") as system,
+        system.worker(concurrency=50),
+    ):
+        yield system.url
+
+
+@contextlib.contextmanager
+def _bare_system(at: Servers) -> Iterator[str]:
+    """Run the bare gateway and worker with a handler, and yield the gateway's URL."""
+    gateway, worker, handler = (f"http://127.0.0.1:{free_port()}" for _ in range(3))
+    with mock_handler(at.folder, handler), contextlib.ExitStack() as running:
+        for role, url in (("gateway", gateway), ("worker", worker)):
+            port = url.rpartition(":")[2]
+            arguments = (role, port, at.postgres.url(), at.rabbitmq.amqp_url, handler)
+            command = [sys.executable, str(BASELINES / "bare_system.py"), *arguments]
+            running.enter_context(
+                process(f"bare {role}", command, at.folder, f"{url}/openapi.json")
+            )
+        yield gateway
+
+
 def _round_trip_ms(client: httpx.Client, n: int) -> float:
+    """Submit and ask until there is a result; Activation is asked once, as it answers in time."""
     began = time.perf_counter()
     path = f"/api/v1/equipment/cpe/LOW{n:08d}"
     task_id = client.post(path, json={"parameters": {"config": "example"}}).json()["taskId"]
-    answer = client.get(f"{path}/task/{task_id}", headers={"Prefer": "wait=20"})
-    if answer.status_code != httpx.codes.OK:
-        raise RuntimeError(f"{answer.status_code} {answer.text}")
-    return (time.perf_counter() - began) * 1000
+    while True:
+        answer = client.get(f"{path}/task/{task_id}", headers={"Prefer": "wait=20"})
+        if answer.status_code == httpx.codes.OK:
+            return (time.perf_counter() - began) * 1000
+        if answer.status_code != httpx.codes.NO_CONTENT:
+            raise RuntimeError(f"{answer.status_code} {answer.text}")
+        time.sleep(_ASK_EVERY_S)
 
 
 def _accept(at: Servers, database_url: str, seconds: int) -> Numbers:
@@ -195,17 +252,8 @@ def _epoch(moment: str) -> float:
 
 
 def _bare_drain(at: Servers, count: int) -> Numbers:
-    handler = free_port()
-    url = f"http://127.0.0.1:{handler}"
-    command = [sys.executable, "-m", "activation_handler"]
-    with process(
-        "handler",
-        command,
-        at.folder,
-        f"{url}/readyz",
-        ACTIVATION_HANDLER_PORT=str(handler),
-        HANDLER_SECONDS="0",
-    ):
+    url = f"http://127.0.0.1:{free_port()}"
+    with mock_handler(at.folder, url):
         arguments = (at.rabbitmq.amqp_url, at.postgres.url(), url, str(count), "200")
         return _script("bare_worker", *arguments)
 
@@ -269,7 +317,11 @@ def main() -> None:
                 "low_load": lambda: low_load(at, 300),
             }
             found = {name: part() for name, part in parts.items() if chosen.only in {None, name}}
-    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
+            machine = {
+                "cores": os.cpu_count(),
+                "python": platform.python_version(),
+                "fsync_ms": fsync_ms(folder),
+            }
     if chosen.only is None:
         text = json.dumps({"machine": machine, **found}, indent=2)
         (HERE / "results.json").write_text(text + "\n", encoding="utf-8")

@@ -3,10 +3,11 @@
 import contextlib
 import os
 import re
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def process(name: str, command: list[str], folder: Path, url: str, **env: str) -
         child.stop(timeout_s=20)
 
 
+@contextlib.contextmanager
+def mock_handler(folder: Path, url: str, *, seconds: float = 0.0) -> Iterator[Child]:
+    """Run the mock handler at a URL of this machine."""
+    command = [sys.executable, "-m", "activation_handler"]
+    env = {"ACTIVATION_HANDLER_PORT": url.rpartition(":")[2], "HANDLER_SECONDS": str(seconds)}
+    with process("handler", command, folder, f"{url}/readyz", **env) as child:
+        yield child
+
+
 @dataclass(frozen=True)
 class Activation:
     """A gateway and its handler; workers come and go."""
@@ -66,8 +76,8 @@ class Activation:
     env: dict[str, str]
 
     @contextlib.contextmanager
-    def worker(self, concurrency: int) -> Iterator[Child]:
-        admin = free_port()
+    def worker(self, concurrency: int, *, admin_port: int | None = None) -> Iterator[Child]:
+        admin = admin_port or free_port()
         env = {
             **self.env,
             "ACTIVATION_ADMIN_PORT": str(admin),
@@ -84,11 +94,15 @@ class Activation:
         counts: dict[str, int] = self.client.get("/api/v1/status").json()["counts"]
         return counts
 
-    def wait_succeeded(self, count: int, limit_s: float = 120.0) -> None:
+    def wait_succeeded(
+        self, count: int, limit_s: float = 120.0, *, look: Callable[[], None] = lambda: None
+    ) -> None:
+        """Wait until so many tasks have succeeded, and look at something meanwhile."""
         deadline = time.monotonic() + limit_s
         while (counts := self.counts())["succeeded"] < count:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{count} expected, there are {counts}")
+            look()
             time.sleep(0.25)
 
 
@@ -97,7 +111,7 @@ def activation(
     at: Servers, database_url: str, *, queue: str, handler_s: float = 0.0
 ) -> Iterator[Activation]:
     """Run a gateway and a handler on a database and a queue of their own."""
-    port, admin, handler = free_port(), free_port(), free_port()
+    port, admin = free_port(), free_port()
     env = {
         "ACTIVATION_DATABASE_URL": database_url,
         "ACTIVATION_AMQP_URL": at.rabbitmq.amqp_url,
@@ -107,16 +121,9 @@ def activation(
         "ACTIVATION_MAX_BACKLOG": "0",
         "ACTIVATION_INSTANCE": "bench",
     }
-    handler_url, url = f"http://127.0.0.1:{handler}", f"http://127.0.0.1:{port}"
+    handler_url, url = (f"http://127.0.0.1:{number}" for number in (free_port(), port))
     with (
-        process(
-            "handler",
-            [sys.executable, "-m", "activation_handler"],
-            at.folder,
-            f"{handler_url}/readyz",
-            ACTIVATION_HANDLER_PORT=str(handler),
-            HANDLER_SECONDS=str(handler_s),
-        ),
+        mock_handler(at.folder, handler_url, seconds=handler_s),
         process(
             "gateway",
             [sys.executable, "-m", "activation_gateway"],
@@ -167,6 +174,24 @@ def memory_mib(pid: int, *, peak: bool = True) -> float:
     """Resident memory of a process, at its highest or now."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(_found(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status)) / 1024
+
+
+def gauge(admin_port: int, name: str) -> float:
+    """Read one gauge of a service's metrics."""
+    metrics = httpx.get(f"http://127.0.0.1:{admin_port}/metrics", timeout=30).text
+    return float(_found(rf"(?m)^{name} (\S+)$", metrics))
+
+
+def fsync_ms(folder: Path) -> float:
+    """What the disk takes to make 8 KiB durable, as a commit asks of it; the median."""
+    times = []
+    with (folder / "fsync").open("wb", buffering=0) as file:
+        for _ in range(200):
+            file.write(bytes(8192))
+            began = time.perf_counter()
+            os.fdatasync(file.fileno())
+            times.append((time.perf_counter() - began) * 1000)
+    return statistics.median(times)
 
 
 def _found(pattern: str, text: str) -> str:

@@ -92,6 +92,19 @@ async def test_unknown_task_is_none() -> None:
         assert await setting.endings.await_end(new_task().id, 20.0) is None
 
 
+async def test_a_task_of_another_device_is_returned_at_once() -> None:
+    """Whoever asks for it under the wrong device is answered, and does not wait."""
+    async with running() as setting:
+        task_id = await accept(setting.store)
+        before = now_s()
+
+        task = await setting.endings.await_end(task_id, 20.0, equipment="OTHER1")
+
+        assert task is not None
+        assert now_s() == before
+
+
+
 async def test_end_between_reading_and_waiting_is_not_missed() -> None:
     """The task ends while the first look is on its way: the waiter looks again at once."""
     async with running() as setting:

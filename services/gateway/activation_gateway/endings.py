@@ -29,10 +29,17 @@ class Endings:
         self._waiters: defaultdict[TaskId, set[asyncio.Event]] = defaultdict(set)
         self._closed = False
 
-    async def await_end(self, task_id: TaskId, timeout_s: float) -> Task | None:
+    async def await_end(
+        self, task_id: TaskId, timeout_s: float, *, equipment: str | None = None
+    ) -> Task | None:
         """Return a task when it has ended, or as it is when the time is over or at shutdown.
 
         None if there is no such task.
+
+        Args:
+            task_id: Which task.
+            timeout_s: How long to wait.
+            equipment: A task of another equipment is not waited for.
 
         Raises:
             StoreUnavailableError: The store did not answer.
@@ -40,7 +47,7 @@ class Endings:
         deadline = asyncio.get_running_loop().time() + timeout_s
         with self._listen(task_id) as woken:  # before reading, or an end in between goes unseen
             task = await self._store.get(task_id)
-            while task is not None and task.state in UNFINISHED and not self._closed:
+            while not self._closed and _is_awaited(task, equipment):
                 try:
                     async with asyncio.timeout_at(deadline):
                         await woken.wait()
@@ -82,3 +89,9 @@ class Endings:
         for task_id in task_ids:
             for woken in self._waiters.get(task_id, ()):
                 woken.set()
+
+
+def _is_awaited(task: Task | None, equipment: str | None) -> bool:
+    if task is None or equipment not in {None, task.equipment}:
+        return False
+    return task.state in UNFINISHED

@@ -16,7 +16,7 @@ from activation.telemetry.logging import get_logger
 from activation_gateway import metrics
 
 _MOST_OFFERED = 10_000  # beyond this the sweep takes over: the outbox itself has no limit
-_SETTLE_EVERY_S = 0.25
+_SETTLE_EVERY_S = 1.0  # by then most are claimed, and need no mark
 _LOOKS_FOR_LOST = 4  # within the time after which a message is lost
 
 log = get_logger()

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activation.domain.task import UNFINISHED, NewTask, Task, TaskId
+from activation.domain.task import NewTask, Task, TaskId
 from activation.ports import TaskStore
 from activation.telemetry.logging import get_logger
 from activation.telemetry.tracing import EQUIPMENT, TASK_ID, about, current_traceparent, step
@@ -115,11 +115,12 @@ class ActivationApi:
 
     async def _find(self, equipment: str, task_id: TaskId, wait_s: int) -> Task:
         """Return a task of this equipment, after waiting for its end so many seconds."""
-        task = found(await self._store.get(task_id))
+        if wait_s:
+            task = found(await self._endings.await_end(task_id, wait_s, equipment=equipment))
+        else:
+            task = found(await self._store.get(task_id))
         if task.equipment != equipment:
             raise NotFoundError(EQUIPMENT_NOT_FOUND)
-        if wait_s and task.state in UNFINISHED:
-            return found(await self._endings.await_end(task_id, wait_s))
         return task
 
 

@@ -92,7 +92,7 @@ class SqliteNotices:
         with store_errors():
             async with self._engine.connect() as opened:
                 # The driver's own call is one visit to its thread; SQLAlchemy's are four.
-                connection = (await opened.get_raw_connection()).driver_connection
+                connection: Any = (await opened.get_raw_connection()).driver_connection
                 before: object = None
                 while True:
                     version = await connection.execute_fetchall("pragma data_version")
