@@ -1,0 +1,9 @@
+{{- define "postgres.fullname" -}}
+{{- $both := contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) -}}
+{{ .Values.fullnameOverride | default $both | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "postgres.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
