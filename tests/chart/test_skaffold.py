@@ -190,6 +190,22 @@ def test_dev_pods_can_be_written_to(deployment: str, chart: Chart) -> None:
     assert development == released | {"readOnlyRootFilesystem": False}
 
 
+def test_no_probe_restarts_a_dev_pod(chart: Chart) -> None:
+    """A container that is restarted, say for an error in an edit, would lose all edits."""
+    render = chart.render(chart_values(read_config("dev"), TAGS), preset="dev")
+
+    ours = [
+        one
+        for one in pod_templates(render.manifests)
+        if one.owner in {f"Deployment/{name}" for name in IMAGES}
+    ]
+
+    assert len(ours) == len(IMAGES)
+    for template in ours:
+        assert not template.containers[0].keys() & {"livenessProbe", "startupProbe"}
+        assert "readinessProbe" in template.containers[0]
+
+
 def test_dev_keeps_to_one_worker(chart: Chart) -> None:
     """A worker that KEDA adds would miss the edits that were synchronised before."""
     render = chart.render(chart_values(read_config("dev"), TAGS), preset="dev")

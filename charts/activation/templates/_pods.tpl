@@ -33,15 +33,12 @@ priorityClassName: {{ . }}
 {{- $part := index . 1 -}}
 image: {{ include "activation.image" (list $context $part.image) | quote }}
 imagePullPolicy: {{ $context.Values.image.pullPolicy }}
-securityContext: {{- include "activation.securityContext" $part.readOnlyRootFilesystem | nindent 2 }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: {{ not $context.Values.dev.reload }}
+  runAsNonRoot: true
+  capabilities: {drop: [ALL]}
 resources: {{- toYaml $part.resources | nindent 2 }}
-{{- end }}
-
-{{- define "activation.securityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: {{ . }}
-runAsNonRoot: true
-capabilities: {drop: [ALL]}
 {{- end }}
 
 {{/* A pod's labels and annotations: (list context component part). */}}
@@ -55,21 +52,24 @@ annotations:
   {{- with $part.podAnnotations }}{{ toYaml . | nindent 2 }}{{ end }}
 {{- end }}
 
-{{/* The probes of a service on its admin port: (dict "ready" how-often-in-seconds). */}}
+{{/* The probes of a container: (list context port). */}}
 {{- define "activation.probes" -}}
-# A service opens its port once the database and its schema are there.
+{{- $port := index . 1 -}}
+{{- if not (index . 0).Values.dev.reload -}}
+# Gateway and worker open their port once the database and its schema are there.
 startupProbe:
-  httpGet: {path: /healthz, port: admin}
+  httpGet: {path: /healthz, port: {{ $port }}}
   periodSeconds: 2
   failureThreshold: 300
   timeoutSeconds: 5
 livenessProbe:
-  httpGet: {path: /healthz, port: admin}
+  httpGet: {path: /healthz, port: {{ $port }}}
   periodSeconds: 10
   failureThreshold: 6
   timeoutSeconds: 5
+{{ end -}}
 readinessProbe:
-  httpGet: {path: /readyz, port: admin}
+  httpGet: {path: /readyz, port: {{ $port }}}
   periodSeconds: 5
   failureThreshold: 3
   timeoutSeconds: 5
