@@ -22,6 +22,7 @@ OUTSIDE: Final = {
     "stranger": Endpoint("default", {"app": "another"}, {"http": 8080}),
     "keda": Endpoint("keda", {"app": "keda-operator"}),
     "prometheus": Endpoint("monitoring", {"app": "prometheus"}),
+    "collector": Endpoint("telemetry", {"app": "collector"}, {"otlp": 4318}),
     "dns": Endpoint("kube-system", {"k8s-app": "kube-dns"}, {"dns-tcp": 53}),
     "world": Endpoint(None, {}, {"https": 443, "amqps": 5671}),
 }
@@ -145,6 +146,22 @@ def test_servers_elsewhere_are_reached_by_those_that_need_them(chart: Chart) -> 
     assert not to("world", 5671, "migration", "handler") & broker
     assert to("world", 443, "gateway", "worker", "migration") <= database
     assert not to("world", 443, "handler") & database
+
+
+def test_the_collector_is_reached_by_those_that_record_spans(whole_chart: Chart) -> None:
+    """By the port of its address, and by nobody while none is named."""
+    tracing = {"endpoint": "http://collector.telemetry.svc:4318"}
+
+    allowed = connections(whole_chart, {"tracing": tracing})
+
+    assert allowed - EXPECTED == to("collector", 4318, "gateway", "worker", "handler")
+
+
+def test_the_collector_can_be_named(whole_chart: Chart) -> None:
+    """Then nothing else is reached on its port."""
+    tracing = {"endpoint": "https://collector.telemetry.svc", "to": EDGE}
+
+    assert connections(whole_chart, {"tracing": tracing}) == EXPECTED
 
 
 def test_ways_out_can_be_narrowed(chart: Chart) -> None:

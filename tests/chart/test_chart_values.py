@@ -27,6 +27,7 @@ NEEDS: Final[dict[str, Values]] = {
     "gateway.autoscaling.": {"gateway": {"autoscaling": {"enabled": True}}},
     "gateway.ingress.": {"gateway": {"ingress": {"enabled": True}}},
     "gateway.service.nodePort": {"gateway": {"service": {"type": "NodePort"}}},
+    "tracing.to": {"tracing": {"endpoint": "http://collector.telemetry.svc:4318"}},
     "worker.replicas": {"keda": {"enabled": False}},
     "worker.autoscaling.": {
         "keda": {"enabled": False},
@@ -49,6 +50,7 @@ OTHERS: Final[dict[str, Any]] = {
     "gateway.terminationGracePeriodSeconds": 60,
     "gateway.ingress.path": "/activation",
     "handler.url": "https://provisioning.example.com",
+    "tracing.endpoint": "https://collector.example.com",
     "broker.managementUrl": "https://rabbitmq.example.com",
     "tests.equipment": "ABC123456",
 }
@@ -67,6 +69,7 @@ OTHERS_BY_NAME: Final[dict[str, Any]] = {
     "secretWords": ["password", "pin"],
     "gatewayFrom": [{"podSelector": {}}],
     "metricsFrom": [{"podSelector": {}}],
+    "to": [{"podSelector": {}}],
     "extraEgress": [{"to": [{"podSelector": {}}]}],
 }
 

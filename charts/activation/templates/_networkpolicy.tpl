@@ -18,6 +18,17 @@
 {{- end }}
 {{- end }}
 
+{{- define "activation.toCollector" -}}
+{{- with .Values.tracing.endpoint -}}
+{{- $url := urlParse . -}}
+{{- $usual := eq $url.scheme "https" | ternary "443" "80" -}}
+- ports: [{port: {{ regexFind "[0-9]+$" $url.host | default $usual }}}]
+  {{- with $.Values.tracing.to }}
+  to: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
 {{/* What is not of this release: (list context whether-something-needed-is-elsewhere). */}}
 {{- define "activation.toElsewhere" -}}
 {{- with (index . 0).Values.networkPolicy.extraEgress -}}

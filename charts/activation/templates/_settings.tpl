@@ -7,6 +7,9 @@
 ACTIVATION_LOG_LEVEL: {{ .Values.logging.level }}
 ACTIVATION_LOG_FORMAT: {{ .Values.logging.format }}
 ACTIVATION_SECRET_WORDS: {{ join "," .Values.secretWords | quote }}
+{{- with .Values.tracing.endpoint }}
+OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
+{{- end }}
 {{- end }}
 
 {{- define "activation.settings.tasks" -}}
