@@ -104,7 +104,6 @@ async def test_a_task_of_another_device_is_returned_at_once() -> None:
         assert now_s() == before
 
 
-
 async def test_end_between_reading_and_waiting_is_not_missed() -> None:
     """The task ends while the first look is on its way: the waiter looks again at once."""
     async with running() as setting:
