@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-docker check fmt bench clean
+.PHONY: help run up down test e2e test-docker check fmt bench clean
 
 help:
 	@awk -f scripts/menu.awk $(MAKEFILE_LIST)
@@ -12,6 +12,13 @@ run: ## a whole system on this machine, at http://localhost:8000 (PORT, HANDLER_
 	@scripts/bootstrap run
 	@exec .venv/bin/activation run
 
+##@ Use in Kubernetes
+up: ## the whole system in a kind cluster, at http://localhost:8000 (PORT, KIND_CLUSTER, KIND_NODE_IMAGE, CHARTS, KIND_LOAD)
+	@scripts/cluster up
+
+down: ## delete that cluster
+	@scripts/cluster down
+
 ##@ Develop
 test: ## all tests, or a part: make test T=tests/unit
 	@scripts/bootstrap test
@@ -20,6 +27,11 @@ test: ## all tests, or a part: make test T=tests/unit
 test-docker: ## the tests that need servers, on RabbitMQ 4.3 and PostgreSQL 18 in containers
 	@scripts/bootstrap test
 	@scripts/test -n 2 --dist worksteal --servers=docker $(or $(T),tests/integration tests/faults)
+
+e2e: ## the tests in a kind cluster of their own, 15 minutes (T=tests/e2e/test_kills.py; E2E_CLUSTER keeps one)
+	@scripts/cluster check
+	@scripts/bootstrap e2e
+	@scripts/test $(or $(T),tests/e2e)
 
 check: ## lint, format, types, and whether uv.lock is in step
 	@scripts/bootstrap test
@@ -35,4 +47,4 @@ bench: ## measure, beside bare FastAPI and a bare aio-pika loop; results in benc
 	@$(PYTHON) -m bench.run && $(PYTHON) -m bench.report
 
 clean: ## delete what was made here: environment, caches, the tasks of make run
-	rm -rf .venv .tools .run .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .run .e2e .mypy_cache .pytest_cache .ruff_cache .hypothesis

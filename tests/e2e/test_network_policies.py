@@ -1,0 +1,97 @@
+"""Who may talk to whom, as the cluster's network enforces it."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from string import Template
+from typing import Final
+
+import pytest
+import pytest_asyncio
+
+from tests.support.kind import KindCluster
+from tests.support.kube import Kube, Manifest, condition, name_of
+from tests.support.patience import eventually
+from tests.support.release import Release
+
+STRANGER_YAML: Final = Path(__file__).with_name("stranger.yaml")
+
+# Prints, for each address, whether a TCP connection comes about.
+PROBE: Final = """
+import json, socket, sys
+def reach(address):
+    host, port = address.split(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=3).close()
+    except OSError:
+        return False
+    return True
+print(json.dumps({address: reach(address) for address in sys.argv[1:]}))
+"""
+GATEWAY: Final = "activation-gateway.installation.svc:8000"
+HANDLER: Final = "activation-handler.installation.svc:8080"
+BROKER: Final = "activation-rabbitmq.installation.svc:5672"
+MANAGEMENT: Final = "activation-rabbitmq.installation.svc:15672"
+DATABASE: Final = "activation-postgres.installation.svc:5432"
+STRANGER: Final = "stranger.elsewhere.svc:8080"
+KUBERNETES: Final = "kubernetes.default.svc:443"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stranger(cluster: KindCluster) -> AsyncIterator[Kube]:
+    """A namespace with a pod that nobody has heard of; it listens on 8080."""
+    kube = await cluster.empty_namespace("elsewhere")
+    manifest = Template(STRANGER_YAML.read_text())
+    await kube.apply(manifest.substitute(image=f"activation-gateway:{cluster.tag}"))
+    await kube.wait("condition=Ready", "pod/stranger")
+    yield kube
+    await kube.run("delete", "namespace", kube.namespace, "--wait=false")
+
+
+async def reaches(kube: Kube, pod: Manifest, expected: set[str]) -> None:
+    """Wait until a pod can connect to certain addresses, and to no other one.
+
+    A policy holds soon after it is made, not at once.
+    """
+    everything = {GATEWAY, HANDLER, BROKER, MANAGEMENT, DATABASE, STRANGER, KUBERNETES}
+    if pod["spec"]["nodeName"].endswith("control-plane"):
+        everything.remove(KUBERNETES)  # a pod always reaches its own node
+
+    async def as_expected() -> bool:
+        probe = ("python", "-c", PROBE, *everything)
+        answer = json.loads(await kube.exec(name_of(pod), *probe, limit_s=120))
+        return {address for address in everything if answer[address]} == expected & everything
+
+    await eventually(as_expected, limit_s=120, what=f"{name_of(pod)} reaching only {expected}")
+
+
+async def test_a_stranger_reaches_the_api_and_nothing_else(
+    installation: Release, stranger: Kube
+) -> None:
+    """Handler, broker and store are closed to pods of other namespaces."""
+    pod = await stranger.get("pod", "stranger")
+
+    await reaches(stranger, pod, {GATEWAY, STRANGER, KUBERNETES})
+
+
+@pytest.mark.parametrize(
+    ("component", "needed"),
+    [("worker", {HANDLER, BROKER, DATABASE}), ("gateway", {GATEWAY, BROKER, DATABASE})],
+)
+async def test_our_pods_reach_what_they_need_and_nothing_else(
+    installation: Release, stranger: Kube, component: str, needed: set[str]
+) -> None:
+    """No way leads to Kubernetes, to other namespaces, or from one part to all others."""
+    [pod, *_] = await installation.wait_ready(component, 1)
+
+    await reaches(installation.kube, pod, needed)
+
+
+async def test_keda_reaches_the_queue(installation: Release) -> None:
+    """The ScaledObject is ready: the management port is open to KEDA's namespace."""
+
+    async def is_read() -> bool:
+        scaled = await installation.kube.get("scaledobject", "activation-worker")
+        return condition(scaled, "Ready") == "True" and condition(scaled, "Fallback") == "False"
+
+    await eventually(is_read, limit_s=120, what="KEDA's view of the queue")
