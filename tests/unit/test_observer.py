@@ -21,7 +21,7 @@ def gauge(name: str, **labels: str) -> float | None:
 async def test_gauges_follow_the_store_and_the_broker() -> None:
     """Tasks by state, what is owed to the broker, and whether it is there."""
     async with World(workers=0) as world:
-        observing = asyncio.create_task(Observer(world.store, world.relay).run())
+        observing = asyncio.create_task(Observer(world.store).run())
         running = await world.submit("DEVICE1")
         await world.submit("DEVICE2")
         await claim(world.store, running)
@@ -41,7 +41,7 @@ async def test_gauges_follow_the_store_and_the_broker() -> None:
 async def test_store_that_is_away_leaves_the_gauges_as_they_were() -> None:
     """An outage is logged, and counting goes on after it."""
     async with World(workers=0) as world:
-        observing = asyncio.create_task(Observer(world.store, world.relay).run())
+        observing = asyncio.create_task(Observer(world.store).run())
         await world.submit("DEVICE1")
         await asyncio.sleep(EVERY_S + 1.0)
         world.store.errors["status"] = StoreUnavailableError("connection refused")

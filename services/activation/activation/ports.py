@@ -64,13 +64,31 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """A running task whose lease ran out."""
+    """A running task whose lease ran out.
+
+    Attributes:
+        state: Where it went: queued again, failed as a dead letter, or cancelled if that was asked.
+    """
 
     task_id: TaskId
     equipment: str
     worker: str | None
     attempt: int
+    accepted_at: datetime
     state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """What a request to cancel a task came to.
+
+    Attributes:
+        task: As it stands now.
+        ended: This request ended it. False: an earlier one did, or its attempt still runs.
+    """
+
+    task: Task
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +206,9 @@ class TaskStore(Protocol):
         """Write the ends of attempts and make the next task of each device ready.
 
         Returns where each task stands now. None: the fence is stale, nothing was written. A
-        result that was written before is not stale. A task whose cancellation was requested is
-        cancelled instead of queued again.
+        result that was written before is not stale, unless more has happened to its task since;
+        so of two who end one attempt, a worker and the reaper, only one is told that it did. A
+        task whose cancellation was requested is cancelled instead of queued again.
         """
         ...
 
@@ -200,7 +219,7 @@ class TaskStore(Protocol):
         """
         ...
 
-    async def cancel(self, task_id: TaskId) -> Task | None:
+    async def cancel(self, task_id: TaskId) -> Cancellation | None:
         """Cancel a queued task; ask a running one to make no further attempt.
 
         None if there is no such task.

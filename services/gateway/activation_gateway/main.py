@@ -15,6 +15,7 @@ from activation.start import open_store_patiently
 from activation.telemetry.admin import Readiness, admin_app
 from activation.telemetry.logging import configure_logging, get_logger
 from activation.telemetry.masking import Masker
+from activation.telemetry.metrics import tell_build
 from activation.telemetry.tracing import tracing
 from activation_gateway.api.app import create_app
 from activation_gateway.endings import Endings
@@ -36,6 +37,7 @@ def main() -> None:
         style=settings.log_format,
         secret_words=settings.secret_words,
     )
+    tell_build("gateway")
     try:
         uvloop.run(_serve(settings))
     except* StartError as errors:
@@ -89,7 +91,7 @@ async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore
         patience_s=settings.reap_patience_s,
         retention_s=settings.retention_s,
     )
-    observer = Observer(store, relay)
+    observer = Observer(store)
     readiness = Readiness({"store": store.ping})
     app = create_app(
         store=store,

@@ -1,11 +1,24 @@
-"""What the gateway counts. The task's id is never a label."""
+"""What the gateway counts, beside `activation.telemetry.metrics`. No task's id is a label."""
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
-ACCEPTED = Counter("activation_tasks_accepted", "Tasks made durable")
+from activation.telemetry.metrics import ANSWER_S
+
+REQUEST_DURATION = Histogram(
+    "activation_http_request_duration_seconds",
+    "From the head of a request to the end of its answer; one that waits for a task waits here too",
+    ["method", "route", "status"],
+    buckets=ANSWER_S,
+)
+ACCEPTED = Counter("activation_tasks_accepted", "Tasks made durable; repeated requests make none")
 PUBLISHED = Counter("activation_messages_published", "Messages confirmed by the broker")
 PUBLISH_FAILURES = Counter(
     "activation_messages_unconfirmed", "Messages that the broker did not confirm; tried again"
+)
+PUBLISH_DURATION = Histogram(
+    "activation_publish_duration_seconds",
+    "From sending a message until the broker confirmed it",
+    buckets=ANSWER_S,
 )
 SWEPT = Counter(
     "activation_outbox_swept", "Messages found due in the outbox and not offered by this gateway"
@@ -14,14 +27,21 @@ REPUBLISHED = Counter(
     "activation_messages_lost", "Messages that the broker lost; published again from the store"
 )
 LEASES_REAPED = Counter("activation_leases_reaped", "Running tasks taken back from lost workers")
-DEAD_LETTERS = Counter(
-    "activation_reaper_dead_letters", "Tasks that lost their last attempt with a worker"
+
+# Every gateway shows the same; NaN while the store cannot be asked, for an old number would lie.
+TASKS = Gauge(
+    "activation_tasks", "Unfinished tasks in the store, by state; NaN: unknown", ["state"]
 )
-TASKS = Gauge("activation_tasks", "Tasks in the store, by state", ["state"])
-DEAD_LETTERS_KEPT = Gauge("activation_dead_letters", "Tasks that used up their attempts")
-UNPUBLISHED = Gauge("activation_outbox_tasks", "Tasks whose message is due and not confirmed")
-UNPUBLISHED_AGE = Gauge("activation_outbox_age_seconds", "How long the oldest of them has been due")
+DEAD_LETTERS = Gauge(
+    "activation_dead_letters", "Tasks that used up their attempts, until replayed; NaN: unknown"
+)
+UNPUBLISHED = Gauge(
+    "activation_outbox_tasks", "Tasks whose message is due and not confirmed; NaN: unknown"
+)
+UNPUBLISHED_AGE = Gauge(
+    "activation_outbox_age_seconds", "How long the oldest of them has been due; NaN: unknown"
+)
 OLDEST_QUEUED = Gauge(
-    "activation_oldest_queued_seconds", "Time since the oldest queued task was accepted"
+    "activation_oldest_queued_seconds",
+    "Time since the oldest queued task was accepted, 0 without any; NaN: unknown",
 )
-BROKER_UP = Gauge("activation_broker_connected", "1 while a session with RabbitMQ is open")

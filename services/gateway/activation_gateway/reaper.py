@@ -5,10 +5,12 @@ Every gateway runs one; they do not get in each other's way.
 
 import asyncio
 
-from activation.domain.task import State
+from activation.domain.outcome import Reason
+from activation.domain.task import ENDED
 from activation.errors import StoreUnavailableError
 from activation.ports import TaskStore
 from activation.telemetry.logging import get_logger
+from activation.telemetry.metrics import count_end
 from activation_gateway import metrics
 
 _AT_ONCE = 500
@@ -69,8 +71,9 @@ class Reaper:
         reaped = await self._store.reap(self._max_attempts, _AT_ONCE)
         for lost in reaped:
             metrics.LEASES_REAPED.inc()
-            if lost.state is State.FAILED:
-                metrics.DEAD_LETTERS.inc()
+            if lost.state in ENDED:
+                after_s = (self._store.now() - lost.accepted_at).total_seconds()
+                count_end(lost.state, Reason.WORKER_LOST, dead_letter=True, after_s=after_s)
             log.warning(
                 "lease_reaped",
                 task_id=str(lost.task_id),

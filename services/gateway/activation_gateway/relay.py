@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 from activation.broker import Broker, Queues, Session
 from activation.errors import BrokerUnavailableError, StoreUnavailableError
@@ -111,7 +112,7 @@ class Relay:
         """Publish together; what is not confirmed is offered again."""
         try:
             answers = await asyncio.gather(
-                *(session.publish(ready) for ready in batch), return_exceptions=True
+                *(_publish(session, ready) for ready in batch), return_exceptions=True
             )
         except asyncio.CancelledError:  # the session was lost: the next one begins with these
             self._offered.extendleft(reversed(batch))
@@ -183,3 +184,10 @@ class Relay:
                 metrics.REPUBLISHED.inc(found)
                 log.warning("messages_lost_by_broker", tasks=found)
                 self.wake()
+
+
+async def _publish(session: Session, ready: Ready) -> None:
+    """Publish, and measure how long the confirm took."""
+    begun = perf_counter()
+    await session.publish(ready)
+    metrics.PUBLISH_DURATION.observe(perf_counter() - begun)

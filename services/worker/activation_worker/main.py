@@ -13,6 +13,7 @@ from activation.start import open_store_patiently
 from activation.telemetry.admin import Readiness, admin_app
 from activation.telemetry.logging import configure_logging, get_logger
 from activation.telemetry.masking import Masker
+from activation.telemetry.metrics import tell_build
 from activation.telemetry.tracing import tracing
 from activation_worker.handler import HttpHandler
 from activation_worker.settings import WorkerSettings
@@ -30,6 +31,7 @@ def main() -> None:
         style=settings.log_format,
         secret_words=settings.secret_words,
     )
+    tell_build("worker")
     try:
         uvloop.run(_serve(settings))
     except* StartError as errors:

@@ -1,17 +1,20 @@
-"""What the worker counts. The task's id is never a label."""
+"""What the worker counts, beside `activation.telemetry.metrics`. No task's id is a label."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-# Calls take about a minute; the buckets must still tell 90 s from 120 s, and show a timeout of 900.
-_SECONDS: Final = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 75, 90, 120, 180, 300, 900)
+from activation.domain.outcome import REASONS, Meaning, Reason
+from activation.domain.task import State
+from activation.telemetry.metrics import CALL_S
+from activation.telemetry.tracing import exemplar
 
 CLAIMED = Counter("activation_attempts_started", "Attempts begun")
-ATTEMPTS = Counter("activation_attempts", "Attempts ended, by reason", ["reason"])
-FINISHED = Counter("activation_tasks_finished", "Tasks ended, by state", ["state"])
+ATTEMPTS = Counter("activation_attempts", "Attempts ended by an outcome, by its reason", ["reason"])
 RETRIES = Counter("activation_retries", "Attempts to be made again, by reason", ["reason"])
-DEAD_LETTERS = Counter("activation_tasks_dead_lettered", "Tasks that used up their attempts")
 ABSORBED = Counter(
     "activation_deliveries_absorbed", "Deliveries with nothing to do, by what the task was", ["why"]
 )
@@ -22,14 +25,49 @@ LEASES_RENEWED = Counter("activation_leases_renewed", "Leases renewed")
 IN_FLIGHT = Gauge("activation_attempts_in_flight", "Calls being made now")
 CAPACITY = Gauge("activation_worker_capacity", "Calls that this worker makes at once at most")
 DRAINING = Gauge("activation_worker_draining", "1 while the worker finishes before it stops")
+DRAIN = Gauge(
+    "activation_worker_drain_seconds", "How long the worker has been draining; 0: it is not"
+)
 QUEUE_WAIT = Histogram(
     "activation_queue_wait_seconds",
     "From the moment a task could run until an attempt began",
-    buckets=_SECONDS,
+    buckets=CALL_S,
 )
 ATTEMPT_DURATION = Histogram(
-    "activation_attempt_duration_seconds", "One call of the handler", buckets=_SECONDS
+    "activation_attempt_duration_seconds", "One call of the handler", buckets=CALL_S
 )
-END_TO_END = Histogram(
-    "activation_task_duration_seconds", "From acceptance to the end of a task", buckets=_SECONDS
-)
+
+RUNNING_HERE: Final = "running_here"
+UNKNOWN: Final = "unknown"
+
+# A counter that begins with its first event hides that event from `increase`.
+for _why in (RUNNING_HERE, UNKNOWN, *State):
+    ABSORBED.labels(_why)
+for _reason, _meaning in REASONS.items():
+    if _reason not in {Reason.WORKER_LOST, Reason.CANCELLED}:  # never the outcome of a call
+        ATTEMPTS.labels(_reason.value)
+        if _meaning not in {Meaning.SUCCESS, Meaning.PERMANENT}:
+            RETRIES.labels(_reason.value)
+
+
+@contextmanager
+def calling() -> Iterator[None]:
+    """Measure one call of the handler."""
+    begun = perf_counter()
+    try:
+        with IN_FLIGHT.track_inprogress():
+            yield
+    finally:
+        ATTEMPT_DURATION.observe(perf_counter() - begun, exemplar())
+
+
+@contextmanager
+def draining(now: Callable[[], float]) -> Iterator[None]:
+    """Show that the worker drains, and since when."""
+    begun = now()
+    DRAIN.set_function(lambda: now() - begun)
+    try:
+        with DRAINING.track_inprogress():
+            yield
+    finally:
+        DRAIN.set_function(lambda: 0.0)

@@ -36,7 +36,7 @@ class Run:
             LeaseLostError: The lease was lost meanwhile.
         """
         if self._called_off is None:
-            with metrics.IN_FLIGHT.track_inprogress(), metrics.ATTEMPT_DURATION.time():
+            with metrics.calling():
                 async with asyncio.TaskGroup() as group:  # outlives a call that is called off
                     self._calling = group.create_task(handler.activate(self.claim))
         if self._calling is not None and not self._calling.cancelled():

@@ -18,6 +18,7 @@ from activation.errors import BrokerUnavailableError, StoreUnavailableError
 from activation.group_commit import GroupCommit
 from activation.ports import Refused, Result, TaskStore
 from activation.telemetry.logging import Logger, get_logger
+from activation.telemetry.metrics import count_end
 from activation.telemetry.tracing import (
     ATTEMPT,
     EQUIPMENT,
@@ -28,6 +29,7 @@ from activation.telemetry.tracing import (
     Attributes,
     about,
     describe,
+    exemplar,
     fail,
     processing,
     step,
@@ -171,7 +173,7 @@ class Worker:
             return
         run = self._running.get(task_id)
         if run is not None:
-            metrics.ABSORBED.labels("running_here").inc()
+            metrics.ABSORBED.labels(metrics.RUNNING_HERE).inc()
             run.deliveries.append(delivery)
             return
         try:
@@ -201,7 +203,7 @@ class Worker:
         )
         bound.info("attempt_started", waited_s=round(claim.waited_s, 3))
         metrics.CLAIMED.inc()
-        metrics.QUEUE_WAIT.observe(claim.waited_s)
+        metrics.QUEUE_WAIT.observe(claim.waited_s, exemplar())
         self._running[claim.task_id] = run
         state = None
         try:
@@ -224,7 +226,7 @@ class Worker:
         await run.settle(ended=state in ENDED)
 
     def _absorb(self, refused: Refused) -> None:
-        why = refused.state.value if refused.state is not None else "unknown"
+        why = metrics.UNKNOWN if refused.state is None else refused.state.value
         metrics.ABSORBED.labels(why).inc()
         describe({OUTCOME: "absorbed"})
         log.info("delivery_absorbed", task_id=str(refused.task_id), state=why)
@@ -244,11 +246,8 @@ class Worker:
             metrics.RETRIES.labels(reason.value).inc()
             bound.warning("attempt_failed", reason=reason, retry_in_s=round(verdict.retry_in_s, 3))
             return
-        metrics.FINISHED.labels(state.value).inc()
         elapsed_s = (self._store.now() - result.claim.accepted_at).total_seconds()
-        metrics.END_TO_END.observe(elapsed_s)
-        if verdict.dead_letter:
-            metrics.DEAD_LETTERS.inc()
+        count_end(state, reason, dead_letter=verdict.dead_letter, after_s=elapsed_s)
         tell = bound.error if verdict.dead_letter else bound.info
         tell("task_ended", state=state, reason=reason, after_s=round(elapsed_s, 3))
 
@@ -296,12 +295,12 @@ class Worker:
 
     async def _drain(self, dispatching: asyncio.Task[None], drain_s: float) -> None:
         """Finish what is running within the time; hand the rest back without spending attempts."""
-        metrics.DRAINING.set(1)
         log.info("draining", running=len(self._running), limit_s=drain_s)
-        await self._wait_for_carriers(drain_s)
-        for run in self._running.values():
-            run.hand_back()
-        await self._wait_for_carriers(_GOODBYE_S)
+        with metrics.draining(asyncio.get_running_loop().time):
+            await self._wait_for_carriers(drain_s)
+            for run in self._running.values():
+                run.hand_back()
+            await self._wait_for_carriers(_GOODBYE_S)
         dispatching.cancel()
         for carrying in list(self._carrying):
             carrying.cancel()

@@ -14,6 +14,7 @@ from typing import Final
 from activation.broker.ports import Session
 from activation.errors import BrokerUnavailableError, first_cause
 from activation.telemetry.logging import get_logger
+from activation.telemetry.metrics import BROKER_CONNECTED
 
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
@@ -72,7 +73,8 @@ class Broker:
             losing = group.create_task(session.wait_lost(), name="session")
             self.session = session
             try:
-                await work(session)
+                with BROKER_CONNECTED.track_inprogress():
+                    await work(session)
             finally:
                 self.session = None
             losing.cancel()

@@ -28,6 +28,7 @@ from activation.domain.task import (
 from activation.errors import KeyConflictError, TransitionError
 from activation.ports import (
     Accepted,
+    Cancellation,
     Notice,
     Page,
     Ready,
@@ -189,9 +190,16 @@ class MemoryStore:
         verdict = Verdict(State.FAILED, dead_letter=True) if used_up else Verdict(State.QUEUED)
         record.end_attempt(self.now(), WORKER_LOST, verdict)
         self._advance(held.equipment)
-        return Reaped(held.id, held.equipment, held.worker, held.attempt, record.task.state)
+        return Reaped(
+            held.id,
+            held.equipment,
+            held.worker,
+            held.attempt,
+            held.accepted_at,
+            record.task.state,
+        )
 
-    async def cancel(self, task_id: TaskId) -> Task | None:
+    async def cancel(self, task_id: TaskId) -> Cancellation | None:
         """Cancel at once what is queued; only mark what runs."""
         record = self._records.get(task_id)
         if record is None:
@@ -212,7 +220,7 @@ class MemoryStore:
                 )
             case _:
                 assert_never(state)
-        return record.view()
+        return Cancellation(record.view(), ended=state is State.QUEUED)
 
     async def replay(self, task_id: TaskId, traceparent: str | None = None) -> Task | None:
         """Queue a failed task again, at once if its device is free."""

@@ -76,10 +76,15 @@ class Record:
         return self.task.state is State.RUNNING and self.task.attempt == claim.attempt
 
     def agrees_with(self, result: Result) -> bool:
-        """Tell whether the result of the latest attempt was written before, or would not matter."""
-        withdrawn = result.verdict.state is State.QUEUED and self.task.state is State.CANCELLED
-        same_end = self.task.state is result.verdict.state or withdrawn
-        return same_end and self.task.attempt == result.claim.attempt
+        """Tell whether this very result was written before.
+
+        The message tells a worker's word from the reaper's, and from an operator's since.
+        """
+        task = self.task
+        withdrawn = result.verdict.state is State.QUEUED and task.state is State.CANCELLED
+        same_end = task.state is result.verdict.state or withdrawn
+        same_word = task.message == result.outcome.message
+        return same_end and same_word and task.attempt == result.claim.attempt
 
     def step_forward(self, now: datetime) -> None:
         """Become the first in line: its message is owed from now on."""

@@ -119,6 +119,21 @@ def current_traceparent() -> str | None:
     return carrier.get("traceparent")
 
 
+def exemplar() -> dict[str, str] | None:
+    """Return the ids of the current span for an exemplar; None unless it is recorded and kept.
+
+    A span that has ended counts: what measures a request comes after it.
+    """
+    span = trace.get_current_span()
+    if not isinstance(span, Span) or not span.get_span_context().trace_flags.sampled:
+        return None
+    of = span.get_span_context()
+    return {
+        "trace_id": trace.format_trace_id(of.trace_id),
+        "span_id": trace.format_span_id(of.span_id),
+    }
+
+
 def describe(attributes: Attributes) -> None:
     """Add attributes to the current span."""
     trace.get_current_span().set_attributes(attributes)

@@ -1,13 +1,15 @@
 """What the addresses of the API name: equipment and tasks."""
 
 import re
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
-from activation.domain.task import SERIAL_NUMBER_MAX, Task, TaskId, is_serial_number
+from activation.domain.task import SERIAL_NUMBER_MAX, TaskId, is_serial_number
 from activation_gateway.api.representation import EQUIPMENT_NOT_FOUND, TASK_NOT_FOUND, Message
 
 SERIAL_NUMBER_PATTERN: Final = f"^[a-zA-Z0-9]{{6,{SERIAL_NUMBER_MAX}}}$"
+
+_Answer = TypeVar("_Answer")
 
 _TASK_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -42,12 +44,12 @@ def read_task_id(text: str) -> TaskId:
     return TaskId(UUID(text))
 
 
-def found(task: Task | None) -> Task:
-    """Return a task that the store was asked for.
+def found(answer: _Answer | None) -> _Answer:
+    """Return what the store answers of a task.
 
     Raises:
-        NotFoundError: There is none.
+        NotFoundError: There is no such task.
     """
-    if task is None:
+    if answer is None:
         raise NotFoundError(TASK_NOT_FOUND)
-    return task
+    return answer

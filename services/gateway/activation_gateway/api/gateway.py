@@ -1,16 +1,25 @@
 """How a request reaches its endpoint, and leaves as an answer whatever happens."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPMethod
+from time import perf_counter
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from activation.telemetry.tracing import exemplar
 from activation_gateway.api.problems import answer_to
+from activation_gateway.metrics import REQUEST_DURATION
+
+_METHODS: Final = frozenset(HTTPMethod)
+_OTHER: Final = "other"  # what clients make up must not make series
+_UNANSWERED: Final = 500  # the server's own answer for a request that gets none
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -24,21 +33,45 @@ class Gateway(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the application with its layer; FastAPI's endpoints need the exit stack."""
-        return Boundary(AsyncExitStackMiddleware(self.router))
+        return Boundary(AsyncExitStackMiddleware(self.router), self.routes)
 
 
 class Boundary:
-    """Turns every error into an answer. Each request passes here: the place to measure them."""
+    """Turns every error into an answer, and measures each request.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: What serves.
+        routes: Name what was asked for: a route is one, however many addresses it has.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
         self._app = app
+        self._templates: dict[Any, str] = {
+            route.endpoint if isinstance(route, Route) else route.app: route.path_format
+            for route in routes
+            if isinstance(route, Route | Mount)
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
+        status = _UNANSWERED
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        begun = perf_counter()
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, watch)
         except Exception as error:  # noqa: BLE001  # nothing lies above: answered and logged here
-            await answer_to(error, Request(scope))(scope, receive, send)
+            await answer_to(error, Request(scope))(scope, receive, watch)
+        finally:
+            method = scope["method"] if scope["method"] in _METHODS else _OTHER
+            route = self._templates.get(scope.get("endpoint"), _OTHER)
+            measured = REQUEST_DURATION.labels(method, route, status)
+            measured.observe(perf_counter() - begun, exemplar())
 
 
 class DirectRoute(APIRoute):

@@ -10,8 +10,10 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from activation.domain.outcome import Reason
 from activation.domain.task import State
 from activation.ports import TaskStore
+from activation.telemetry.metrics import count_end
 from activation.telemetry.tracing import EQUIPMENT, TASK_ID, about, current_traceparent, link
 from activation_gateway.api.address import found, read_task_id
 from activation_gateway.api.answer import NOT_STORED, answer, body
@@ -90,7 +92,11 @@ class OperationsApi:
 
         A task that ends otherwise before, or meanwhile, stays as it ended.
         """
-        task = found(await self._store.cancel(read_task_id(request.path_params["taskId"])))
+        cancelled = found(await self._store.cancel(read_task_id(request.path_params["taskId"])))
+        task = cancelled.task
+        if cancelled.ended:
+            after_s = (self._store.now() - task.accepted_at).total_seconds()
+            count_end(task.state, Reason.CANCELLED, dead_letter=False, after_s=after_s)
         status = HTTPStatus.ACCEPTED if task.state is State.RUNNING else HTTPStatus.OK
         return _answer(self._represent.task(task), status)
 

@@ -3,16 +3,18 @@
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import asyncpg
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from activation.cancellation import heeded_cancellation
 from activation.errors import StartError, StoreUnavailableError
+from activation.telemetry.metrics import STORE_CONNECTIONS, STORE_CONNECTIONS_MAX
 
 _SHARE_OF_TIMEOUT: Final = 0.8
 _AUTOCOMMIT: Final = "autocommit"  # ours: SQLAlchemy's own way costs three calls on SQLite
@@ -52,7 +54,14 @@ def read_url(text: str) -> URL:
 def open_engine(url: URL, *, pool_size: int, timeout_s: float) -> AsyncEngine:
     """Make an engine whose every connection and statement has a deadline."""
     if url.get_backend_name() == "sqlite":
-        return _open_sqlite(url, timeout_s=timeout_s)
+        engine = _open_sqlite(url, timeout_s=timeout_s)
+    else:
+        engine = _open_postgres(url, pool_size=pool_size, timeout_s=timeout_s)
+    _show_pool(engine)
+    return engine
+
+
+def _open_postgres(url: URL, *, pool_size: int, timeout_s: float) -> AsyncEngine:
     mode = url.query.get("sslmode", "prefer")
     return create_async_engine(
         url.difference_update_query(["sslmode"]),
@@ -109,6 +118,17 @@ def first_line(error: BaseException) -> str:
     """Return what a driver says, without SQLAlchemy's additions."""
     cause = getattr(error, "orig", None) or error
     return (str(cause) or type(cause).__name__).splitlines()[0]
+
+
+def _show_pool(engine: AsyncEngine) -> None:
+    """Show the connections of a pool in the metrics, as they are when somebody asks."""
+
+    def pool() -> QueuePool:
+        return cast("QueuePool", engine.pool)  # asked anew: disposing of it makes another
+
+    STORE_CONNECTIONS.labels("in_use").set_function(lambda: pool().checkedout())
+    STORE_CONNECTIONS.labels("idle").set_function(lambda: pool().checkedin())
+    STORE_CONNECTIONS_MAX.set(pool().size())
 
 
 def _tls(mode: str) -> ssl.SSLContext:

@@ -100,12 +100,16 @@ def fence(result: Result) -> Fence:
 
 def written_before(results: Iterable[Result], found: Iterable[RowMapping]) -> dict[Fence, State]:
     """Find the results that stand in the store already: their commit's answer was lost."""
-    present = {(TaskId(row["id"]), row["attempt"]): State(row["state"]) for row in found}
+    present = {(TaskId(row["id"]), row["attempt"]): row for row in found}
     states: dict[Fence, State] = {}
     for result in results:
-        state = present.get(fence(result))
-        # What would be queued again is cancelled if that was asked for, then or since.
+        row = present.get(fence(result))
+        # The message tells the worker's word from the reaper's, and from an operator's since.
+        if row is None or row["message"] != result.outcome.message:
+            continue
+        state = State(row["state"])
+        # What would be queued again is cancelled if that was asked for.
         withdrawn = state is State.CANCELLED and result.verdict.state is State.QUEUED
-        if state is not None and (state is result.verdict.state or withdrawn):
+        if state is result.verdict.state or withdrawn:
             states[fence(result)] = state
     return states

@@ -313,7 +313,7 @@ class Statements:
 
     def _find_by_id(self) -> Select[tuple[object, ...]]:
         """Look at the tasks of `batch` as they are."""
-        return select(_t.id, _t.state, _t.attempt, _t.worker).where(
+        return select(_t.id, _t.state, _t.attempt, _t.worker, _t.message).where(
             _t.id.in_(select(batch(self._dialect, _IDS).c.id))
         )
 

@@ -16,6 +16,7 @@ from activation.domain.task import Claim, Event, EventName, NewTask, State, Task
 from activation.errors import KeyConflictError, TransitionError
 from activation.ports import (
     Accepted,
+    Cancellation,
     Notice,
     Page,
     Ready,
@@ -41,6 +42,7 @@ from activation.store.sql.results import (
 )
 from activation.store.sql.rows import claim_of, new_row, repeated_answers
 from activation.store.sql.statements import Statements
+from activation.telemetry.metrics import store_operation
 
 Rows = Sequence[RowMapping]
 
@@ -89,7 +91,7 @@ class SqlStore:
             rows.append(new_row(n, task, first=task.equipment not in seen))
             seen.add(task.equipment)
         given = encode(rows)
-        async with self._write() as tx:
+        async with self._write("accept") as tx:
             await self._lock(tx, seen)
             now = self.now()
             if any(task.idempotency for task in tasks):
@@ -115,7 +117,7 @@ class SqlStore:
 
     async def take_ready(self, limit: int) -> Sequence[Ready]:
         """Take tasks out of the outbox; see `TaskStore.take_ready`."""
-        async with self._alone() as tx:
+        async with self._alone("take_ready") as tx:
             now = self.now()
             taken = await _rows(
                 tx,
@@ -131,12 +133,12 @@ class SqlStore:
     async def mark_published(self, published: Iterable[Ready]) -> None:
         """Settle the outbox; see `TaskStore.mark_published`."""
         rows = [{"id": one.task_id.hex, "attempt": one.attempt} for one in published]
-        async with self._alone() as tx:
+        async with self._alone("mark_published") as tx:
             await tx.execute(self._do.mark_published, {"batch": encode(rows), "now": self.now()})
 
     async def offer_again(self, published_before_s: float, limit: int) -> int:
         """Owe lost messages again; see `TaskStore.offer_again`."""
-        async with self._alone() as tx:
+        async with self._alone("offer_again") as tx:
             now = self.now()
             offered = await _rows(
                 tx,
@@ -153,7 +155,8 @@ class SqlStore:
         self, task_ids: Sequence[TaskId], worker: str, lease_s: float
     ) -> Sequence[Claim | Refused]:
         """Begin attempts; see `TaskStore.claim`."""
-        async with self._alone() if self._do.recording else self._write() as tx:
+        begin = self._alone if self._do.recording else self._write
+        async with begin("claim") as tx:
             now = self.now()
             given = {
                 "batch": encode_ids(task_ids),
@@ -185,7 +188,7 @@ class SqlStore:
     async def renew(self, claims: Sequence[Claim], lease_s: float) -> frozenset[TaskId]:
         """Renew leases; see `TaskStore.renew`."""
         held = [{"id": claim.task_id.hex, "attempt": claim.attempt} for claim in claims]
-        async with self._alone() as tx:
+        async with self._alone("renew") as tx:
             now = self.now()
             valid = await _rows(
                 tx,
@@ -197,7 +200,7 @@ class SqlStore:
     async def finish(self, results: Sequence[Result]) -> Sequence[State | None]:
         """Write the ends of attempts; see `TaskStore.finish`."""
         by_fence = {fence(result): result for result in results}
-        async with self._write() as tx:
+        async with self._write("finish") as tx:
             states = await self._end(tx, by_fence.values(), self._do.finish)
             missed = [task_id for task_id, attempt in by_fence if (task_id, attempt) not in states]
             if missed:
@@ -208,24 +211,33 @@ class SqlStore:
     async def reap(self, max_attempts: int, limit: int) -> Sequence[Reaped]:
         """Take back tasks of lost workers; see `TaskStore.reap`."""
         policy = RetryPolicy(max_attempts=max_attempts, base_s=0.0)
-        async with self._write() as tx:
+        async with self._write("reap") as tx:
             expired = await _rows(tx, self._do.find_expired, {"now": self.now(), "limit": limit})
             if not expired:
                 return []
             lost = [lost_attempt(row, policy) for row in expired]
             states = await self._end(tx, lost, self._do.reap)
         return [
-            Reaped(row["id"], row["equipment"], row["worker"], row["attempt"], state)
+            Reaped(
+                row["id"],
+                row["equipment"],
+                row["worker"],
+                row["attempt"],
+                row["accepted_at"],
+                state,
+            )
             for row in expired
             if (state := states.get((row["id"], row["attempt"])))
         ]
 
-    async def cancel(self, task_id: TaskId) -> Task | None:
+    async def cancel(self, task_id: TaskId) -> Cancellation | None:
         """Cancel a task; see `TaskStore.cancel`."""
-        async with self._write() as tx:
+        async with self._write("cancel") as tx:
             task = await self._lock_task(tx, task_id)
-            if task is None or task.state is State.CANCELLED:
-                return task
+            if task is None:
+                return None
+            if task.state is State.CANCELLED:
+                return Cancellation(task, ended=False)
             if task.state in {State.SUCCEEDED, State.FAILED}:
                 raise TransitionError(f"the task has {task.state} and cannot be cancelled any more")
             now, why = self.now(), "Cancelled while it waited"
@@ -249,11 +261,12 @@ class SqlStore:
             if ended:
                 ready = await self._promote(tx, [task.equipment], now)
                 await self._tell(tx, ready=bool(ready), ended=[task_id])
-            return await queries.get(tx, task_id)
+            changed = await queries.get(tx, task_id)
+        return None if changed is None else Cancellation(changed, ended=bool(ended))
 
     async def replay(self, task_id: TaskId, traceparent: str | None = None) -> Task | None:
         """Queue a failed task again; see `TaskStore.replay`."""
-        async with self._write() as tx:
+        async with self._write("replay") as tx:
             task = await self._lock_task(tx, task_id)
             if task is None:
                 return None
@@ -271,33 +284,33 @@ class SqlStore:
 
     async def get(self, task_id: TaskId) -> Task | None:
         """Return a task; None if there is no such task."""
-        async with self._alone() as connection:
+        async with self._alone("get") as connection:
             return await queries.get(connection, task_id)
 
     async def history(self, task_id: TaskId) -> Sequence[Event]:
         """Return what happened to a task, oldest first."""
-        async with self._alone() as connection:
+        async with self._alone("history") as connection:
             return await queries.history(connection, task_id)
 
     async def search(self, query: TaskQuery) -> Page:
         """List tasks, newest first."""
-        async with self._alone() as connection:
+        async with self._alone("search") as connection:
             return await queries.search(connection, query)
 
     async def status(self, *, ended: bool = True) -> StoreStatus:
         """Count what is in the store; see `TaskStore.status`."""
-        async with self._alone() as connection:
+        async with self._alone("status") as connection:
             return await queries.status(connection, self.now(), ended=ended)
 
     async def backlog(self) -> int:
         """Count the queued tasks."""
-        async with self._alone() as connection:
+        async with self._alone("backlog") as connection:
             return await queries.backlog(connection)
 
     async def purge(self, ended_before_s: float, limit: int) -> int:
         """Delete old tasks; see `TaskStore.purge`."""
         given = {"ended_before": self._in(-ended_before_s, self.now()), "limit": limit}
-        async with self._write() as tx:
+        async with self._write("purge") as tx:
             await tx.execute(self._do.purge_events, given)
             return len(await _rows(tx, self._do.purge_tasks, given))
 
@@ -307,7 +320,7 @@ class SqlStore:
 
     async def ping(self) -> None:
         """Ask the store for a sign of life."""
-        async with self._alone() as connection:
+        async with self._alone("ping") as connection:
             await connection.execute(select(1))
 
     async def close(self) -> None:
@@ -316,17 +329,17 @@ class SqlStore:
             await self._engine.dispose()
 
     @asynccontextmanager
-    async def _write(self) -> AsyncIterator[AsyncConnection]:
+    async def _write(self, operation: str) -> AsyncIterator[AsyncConnection]:
         """Open a transaction, the only place that commits; any exception rolls it back."""
-        with store_errors():
+        with store_operation(operation), store_errors():
             async with asyncio.timeout(self._timeout_s), self._engine.begin() as tx:
                 await self._read_clock(tx)
                 yield tx
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[AsyncConnection]:
+    async def _alone(self, operation: str) -> AsyncIterator[AsyncConnection]:
         """Lend a connection on which each statement is a transaction of its own."""
-        with store_errors():
+        with store_operation(operation), store_errors():
             async with asyncio.timeout(self._timeout_s), self._autocommitting.connect() as opened:
                 await self._read_clock(opened)
                 yield opened
