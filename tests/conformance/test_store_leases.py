@@ -82,13 +82,14 @@ async def test_nothing_is_reaped_before_its_lease_ran_out(
 
 async def test_reaped_task_is_ready_again(store: TaskStore, clock: VirtualClock) -> None:
     """It is offered to the relays at once; the lost attempt counts."""
+    accepted_at = clock.now()
     task_id = await accept(store)
     await claim(store, task_id, "worker-a", lease_s=30)
     clock.advance(30)
 
     reaped = await store.reap(MAX_ATTEMPTS, limit=10)
 
-    assert reaped == [Reaped(task_id, DEVICE, "worker-a", 1, State.QUEUED)]
+    assert reaped == [Reaped(task_id, DEVICE, "worker-a", 1, accepted_at, State.QUEUED)]
     task = await stored(store, task_id)
     assert (task.state, task.worker, task.lease_until) == (State.QUEUED, None, None)
     assert task.reason == Reason.WORKER_LOST

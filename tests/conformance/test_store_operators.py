@@ -7,7 +7,7 @@ import pytest
 from activation.domain.outcome import Reason
 from activation.domain.task import Claim, EventName, State, TaskId
 from activation.errors import TransitionError
-from activation.ports import Result, TaskStore
+from activation.ports import Cancellation, Result, TaskStore
 from tests.support.clock import VirtualClock
 from tests.support.tasks import accept, claim, failure, new_task, retry, stored, success, used_up
 
@@ -19,10 +19,10 @@ async def test_queued_task_is_cancelled_at_once(store: TaskStore, clock: Virtual
     task_id = await accept(store)
     clock.advance(5)
 
-    task = await store.cancel(task_id)
+    answer = await store.cancel(task_id)
 
-    assert task is not None
-    assert await stored(store, task_id) == task
+    task = await stored(store, task_id)
+    assert answer == Cancellation(task, ended=True)
     assert (task.state, task.reason) == (State.CANCELLED, Reason.CANCELLED)
     assert task.finished_at == clock.now()
     assert not task.unpublished
@@ -35,9 +35,10 @@ async def test_task_that_waits_for_a_retry_can_be_cancelled(store: TaskStore) ->
     task_id = await accept(store)
     await store.finish([retry(await claim(store, task_id))])
 
-    task = await store.cancel(task_id)
+    answer = await store.cancel(task_id)
 
-    assert task is not None
+    task = await stored(store, task_id)
+    assert answer == Cancellation(task, ended=True)
     assert (task.state, task.attempt, task.not_before) == (State.CANCELLED, 1, None)
 
 
@@ -49,9 +50,9 @@ async def test_running_task_is_asked_once(store: TaskStore) -> None:
     first = await store.cancel(task_id)
     second = await store.cancel(task_id)
 
-    assert first is not None
-    assert second == first
-    assert (first.state, first.cancel_requested) == (State.RUNNING, True)
+    task = await stored(store, task_id)
+    assert first == second == Cancellation(task, ended=False)
+    assert (task.state, task.cancel_requested) == (State.RUNNING, True)
     assert [event.name for event in await store.history(task_id)] == [
         EventName.ACCEPTED,
         EventName.STARTED,
@@ -60,14 +61,16 @@ async def test_running_task_is_asked_once(store: TaskStore) -> None:
 
 
 async def test_cancelled_task_can_be_cancelled_again(store: TaskStore, clock: VirtualClock) -> None:
-    """The answer is the same, and nothing happens."""
+    """Nothing happens, and the answer says that the request before ended it."""
     task_id = await accept(store)
-    first = await store.cancel(task_id)
+    await store.cancel(task_id)
+    before = await stored(store, task_id)
     clock.advance(5)
 
-    second = await store.cancel(task_id)
+    answer = await store.cancel(task_id)
 
-    assert second == first
+    assert answer == Cancellation(before, ended=False)
+    assert await stored(store, task_id) == before
     assert len(await store.history(task_id)) == 2
 
 

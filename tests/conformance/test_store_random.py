@@ -23,7 +23,7 @@ from activation.domain.task import (
     attempts,
 )
 from activation.errors import TransitionError
-from activation.ports import Accepted, Ready, Reaped, Result, TaskQuery, TaskStore
+from activation.ports import Accepted, Cancellation, Ready, Reaped, Result, TaskQuery, TaskStore
 from activation.store.memory import MemoryStore
 from tests.support.clock import VirtualClock
 from tests.support.tasks import LEASE_S, failure, hand_back, new_task, retry, success, used_up
@@ -244,7 +244,7 @@ async def _accept(store: TaskStore, new: list[NewTask]) -> list[Accepted | str]:
     return [answer if isinstance(answer, Accepted) else "conflict" for answer in answers]
 
 
-async def _cancel(store: TaskStore, task_id: TaskId) -> Task | None:
+async def _cancel(store: TaskStore, task_id: TaskId) -> Cancellation | None:
     try:
         return await store.cancel(task_id)
     except TransitionError:

@@ -135,6 +135,45 @@ async def test_withdrawn_result_that_is_written_twice_is_not_stale(store: TaskSt
     assert await store.finish([retry(claimed)]) == [State.CANCELLED]
 
 
+async def test_result_is_stale_where_the_reaper_has_ended_the_attempt_in_the_same_way(
+    store: TaskStore, clock: VirtualClock
+) -> None:
+    """Both would make it a dead letter; it is the reaper who did, and who counts it."""
+    claimed = await claim(store, await accept(store), lease_s=30)
+    clock.advance(30)
+    [reaped] = await store.reap(max_attempts=1, limit=10)
+
+    answer = await store.finish([used_up(claimed)])
+
+    assert (reaped.state, answer) == (State.FAILED, [None])
+    assert (await stored(store, claimed.task_id)).reason == Reason.WORKER_LOST
+
+
+async def test_result_is_stale_where_the_reaper_has_cancelled_the_task(
+    store: TaskStore, clock: VirtualClock
+) -> None:
+    """What would be queued again was cancelled on request, but not by this result."""
+    claimed = await claim(store, await accept(store), lease_s=30)
+    await store.cancel(claimed.task_id)
+    clock.advance(30)
+    [reaped] = await store.reap(max_attempts=5, limit=10)
+
+    answer = await store.finish([retry(claimed)])
+
+    assert (reaped.state, answer) == (State.CANCELLED, [None])
+
+
+async def test_result_is_stale_where_an_operator_has_cancelled_the_task_since(
+    store: TaskStore,
+) -> None:
+    """A worker that missed the answer must not take the operator's end for its own."""
+    claimed = await claim(store, await accept(store))
+    await store.finish([retry(claimed)])
+    await store.cancel(claimed.task_id)
+
+    assert await store.finish([retry(claimed)]) == [None]
+
+
 async def test_each_result_of_a_batch_is_judged_by_its_own_fence(store: TaskStore) -> None:
     """A stale one among many changes nothing for the others; answers keep the order."""
     stale = await claim(store, await accept(store, DEVICE))
