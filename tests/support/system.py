@@ -17,12 +17,12 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from activation_cli.local.ports import LOOPBACK, free_port
 from activation_cli.local.probes import http_ok
 from activation_cli.local.process import Child
 from tests.support.account import Account, Post, Row
+from tests.support.exposition import Exposition
 
 START_S: Final = 60.0  # for a process to be ready on a busy machine
 END_S: Final = 60.0  # for all tasks to end
@@ -369,20 +369,13 @@ class System:
                 call |= {"ended_at": died_at, "outcome": "killed"}
         self._earlier_calls = calls
 
-    async def admin(self, service: Service, path: str) -> str:
+    async def admin(self, service: Service, path: str, *, accept: str = "*/*") -> str:
         """Return what the admin port of a service says."""
-        return (await self._http.get(f"{service.admin_url}{path}")).text
+        return (await self._http.get(f"{service.admin_url}{path}", headers={"Accept": accept})).text
 
     async def metrics(self, service: Service) -> dict[str, float]:
         """Return what a service counts: `name`, or `name{label=value}`, and its value."""
-        text = await self.admin(service, "/metrics")
-        return {
-            sample.name + "".join(f"{{{k}={v}}}" for k, v in sorted(sample.labels.items())): (
-                sample.value
-            )
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
+        return Exposition.of_plain_text(await self.admin(service, "/metrics")).values()
 
     async def wait_all_ended(self, limit_s: float = END_S) -> None:
         """Wait until the store has no unfinished task."""

@@ -118,6 +118,20 @@ async def test_relay_counts_what_it_publishes_and_why() -> None:
     assert grown("activation_publish_duration_seconds_count") == 4
 
 
+async def test_messages_under_way_when_the_session_is_lost_are_counted_as_unconfirmed() -> None:
+    """Nobody knows what became of them; all are published again."""
+    grown = counting()
+    async with World(workers=0) as world:
+        world.broker.confirm_s = 1.0
+        tasks = await asyncio.gather(*(world.submit(f"DEVICE{number}") for number in range(20)))
+        await asyncio.sleep(0.5)
+        world.broker.cut()
+        await world.run_until(lambda: grown("activation_messages_published_total") > 0)
+
+    assert grown("activation_messages_unconfirmed_total") == len(tasks)
+    assert grown("activation_messages_published_total") == len(tasks)
+
+
 async def test_drain_shows_how_long_it_takes() -> None:
     """From SIGTERM until the last call has ended; nothing before and nothing after."""
     async with World() as world:

@@ -115,6 +115,7 @@ class Relay:
                 *(_publish(session, ready) for ready in batch), return_exceptions=True
             )
         except asyncio.CancelledError:  # the session was lost: the next one begins with these
+            metrics.PUBLISH_FAILURES.inc(len(batch))
             self._offered.extendleft(reversed(batch))
             raise
         paired = list(zip(batch, answers, strict=True))
