@@ -32,6 +32,7 @@ VIRTUAL_TIME = pytest.mark.looptime(noop_cycles=0)
 
 GRACE_S = 5.0
 LEASE_S = 60.0
+LOST_RENEWALS = 11  # that must fail for a lease to run out: at 20, 24 ... 60 s; the next is at 64 s
 SWEEP_S = 0.5
 REAP_S = 2.0
 PUBLISH_LEASE_S = 10.0

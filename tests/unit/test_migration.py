@@ -11,7 +11,8 @@ from activation.errors import StoreUnavailableError
 from activation.settings import StoreSettings
 from activation.start import migrate_patiently
 from activation.store import Schema, migrate_store, open_store
-from activation.store.sql.engine import open_engine, read_url
+from activation.store.sql.sqlite import open_sqlite
+from activation.store.sql.url import read_url
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ async def test_a_migration_that_is_told_to_stop_before_the_database_answers_says
 
 
 async def _set_revision(url: str, revision: str) -> None:
-    engine = open_engine(read_url(url), pool_size=1, timeout_s=5)
+    engine = open_sqlite(read_url(url), timeout_s=5)
     try:
         async with engine.begin() as connection:
             await connection.execute(

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from activation.errors import StoreUnavailableError
-from activation.store.sql.engine import store_errors
+from activation.store.sql.errors import store_errors
 
 PASSES = [
     asyncpg.CannotConnectNowError("the database system is starting up"),

@@ -14,7 +14,7 @@ from tests.support.counting import counting
 from tests.support.gateway import GatewayUnderTest
 from tests.support.scripted_handler import Answer, success
 from tests.support.tasks import DEVICE
-from tests.support.world import LEASE_S, VIRTUAL_TIME, World
+from tests.support.world import LEASE_S, LOST_RENEWALS, VIRTUAL_TIME, World
 
 Ends = dict[tuple[str, str], float]
 
@@ -131,8 +131,8 @@ async def test_a_late_answer_to_an_attempt_that_was_reaped_is_not_counted_again(
     grown_since = counting()
     with counted() as grown:
         async with World(policy=RetryPolicy(max_attempts=1)) as world:
-            world.handler.script(DEVICE, [Answer(503, after_s=LEASE_S + 10.0)])
-            world.store.fail("renew", times=3)
+            world.handler.script(DEVICE, [Answer(503, after_s=LEASE_S + 3.0)])
+            world.store.fail("renew", times=LOST_RENEWALS)
             await world.end_of(await world.submit(timeout_s=600))
             await world.settled()
 

@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 from tests.support.counting import counting
 from tests.support.scripted_handler import Answer, success
 from tests.support.tasks import DEVICE, accept
-from tests.support.world import PUBLISH_LEASE_S, VIRTUAL_TIME, World
+from tests.support.world import LOST_RENEWALS, PUBLISH_LEASE_S, VIRTUAL_TIME, World
 
 pytestmark = VIRTUAL_TIME
 
@@ -78,7 +78,7 @@ async def test_heartbeats_and_losses_of_leases_are_counted() -> None:
     grown = counting()
     async with World() as world:
         world.handler.script(DEVICE, [success(after_s=600.0), success(after_s=30.0)])
-        world.store.fail("renew", times=3)
+        world.store.fail("renew", times=LOST_RENEWALS)
         await world.run_to_end(timeout_s=600)
 
     assert grown("activation_leases_lost_total") == 1
@@ -90,8 +90,8 @@ async def test_result_behind_its_fence_is_counted() -> None:
     """A zombie's answer that came before word of its lost lease."""
     grown = counting()
     async with World() as world:
-        world.handler.script(DEVICE, [success(after_s=70.0)])
-        world.store.fail("renew", times=3)
+        world.handler.script(DEVICE, [success(after_s=63.0)])
+        world.store.fail("renew", times=LOST_RENEWALS)
         task = await world.run_to_end(timeout_s=120)
 
     assert task.attempt == 2

@@ -42,6 +42,7 @@ _LARGEST_GROUP = 500
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _GOODBYE_S = 5.0  # to store what is handed back
+_RENEW_AFTER, _RENEW_AGAIN_AFTER = 1 / 3, 1 / 15  # of a lease: with 30 s at 10, 12, 14 ... 28 s
 
 log = get_logger()
 
@@ -277,9 +278,10 @@ class Worker:
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
 
     async def _renew_leases(self) -> None:
-        """Renew what is running, at a third of the lease, so that two renewals may fail."""
+        """Renew what is running at a third of the lease; what fails is repeated soon."""
+        pause_s = self._lease_s * _RENEW_AFTER
         while True:
-            await asyncio.sleep(self._lease_s / 3)
+            await asyncio.sleep(pause_s)
             runs = list(self._running.values())
             if not runs:
                 continue
@@ -287,7 +289,9 @@ class Worker:
                 lost = await self._store.renew([run.claim for run in runs], self._lease_s)
             except StoreUnavailableError as error:
                 log.warning("leases_not_renewed", leases=len(runs), error=str(error))
+                pause_s = self._lease_s * _RENEW_AGAIN_AFTER
                 continue
+            pause_s = self._lease_s * _RENEW_AFTER
             metrics.LEASES_RENEWED.inc(len(runs) - len(lost))
             for run in runs:
                 if run.claim.task_id in lost:
