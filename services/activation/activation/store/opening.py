@@ -3,10 +3,13 @@
 from activation.clock import Clock, SystemClock
 from activation.ports import TaskStore
 from activation.store.memory import MemoryStore
-from activation.store.sql.engine import dsn, open_engine, read_url
+from activation.store.sql.database import Database, show_pool
 from activation.store.sql.migrate import Schema, migrate, require_schema
 from activation.store.sql.notices import Notices, PostgresNotices, SqliteNotices
+from activation.store.sql.postgresql import PostgresDatabase
+from activation.store.sql.sqlite import SqliteDatabase, open_sqlite
 from activation.store.sql.store import SqlStore
+from activation.store.sql.url import connect_options, read_url
 
 
 async def open_store(
@@ -43,14 +46,18 @@ async def open_store(
         await migrate(parsed)
     else:
         await require_schema(parsed, timeout_s=timeout_s)
-    engine = open_engine(parsed, pool_size=pool_size, timeout_s=timeout_s)
-    notices: Notices = (
-        SqliteNotices(engine)
-        if engine.dialect.name == "sqlite"
-        else PostgresNotices(dsn(parsed), timeout_s=timeout_s)
-    )
+    database: Database
+    notices: Notices
+    if parsed.get_backend_name() == "sqlite":
+        engine = open_sqlite(parsed, timeout_s=timeout_s)
+        database = SqliteDatabase(engine, timeout_s=timeout_s)
+        notices = SqliteNotices(engine)
+    else:
+        database = await PostgresDatabase.open(parsed, pool_size=pool_size, timeout_s=timeout_s)
+        notices = PostgresNotices(connect_options(parsed, timeout_s=timeout_s))
+    show_pool(database)
     return SqlStore(
-        engine,
+        database,
         notices,
         clock=clock,
         timeout_s=timeout_s,

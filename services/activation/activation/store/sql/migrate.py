@@ -13,10 +13,13 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from activation.errors import StartError, StoreUnavailableError
-from activation.store.sql.engine import first_line, open_engine, store_errors
+from activation.store.sql.errors import first_line, store_errors
+from activation.store.sql.sqlite import open_sqlite
+from activation.store.sql.url import connect_options
 
 _LOCK = 0x41637469  # any number, the same for every pod
 _TIMEOUT_S = 300.0  # another pod may be migrating a large table
@@ -89,7 +92,7 @@ def _schema(connection: Connection) -> Schema:
 @asynccontextmanager
 async def _connection(url: URL, *, timeout_s: float) -> AsyncIterator[AsyncConnection]:
     """Open one transaction."""
-    engine = open_engine(url, pool_size=1, timeout_s=timeout_s)
+    engine = _engine(url, timeout_s=timeout_s)
     try:
         with store_errors():
             async with asyncio.timeout(timeout_s), engine.begin() as connection:
@@ -98,6 +101,19 @@ async def _connection(url: URL, *, timeout_s: float) -> AsyncIterator[AsyncConne
         raise StartError(f"the database cannot be used: {first_line(error)}") from error
     finally:
         await engine.dispose()
+
+
+def _engine(url: URL, *, timeout_s: float) -> AsyncEngine:
+    if url.get_backend_name() == "sqlite":
+        return open_sqlite(url, timeout_s=timeout_s)
+    options = connect_options(url, timeout_s=timeout_s)
+    del options["dsn"]  # the engine has the URL itself
+    return create_async_engine(
+        url.difference_update_query(["sslmode"]),
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args=options,
+    )
 
 
 async def _wait_for_turn(connection: AsyncConnection) -> None:

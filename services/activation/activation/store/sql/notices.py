@@ -1,7 +1,7 @@
 """Word of changes between processes, so that nobody has to poll the tasks themselves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activation.domain.task import TaskId
 from activation.errors import StoreUnavailableError
 from activation.ports import Notice
-from activation.store.sql.engine import store_errors
+from activation.store.sql.errors import store_errors
 from activation.store.sql.statements import CHANNEL
 
 LOOK_AT_EVERYTHING: Final = Notice(ready=True, ended=None)
@@ -45,16 +45,13 @@ def read_notice(payload: str) -> Notice:
 class PostgresNotices:
     """LISTEN on a connection of its own (PostgreSQL documentation, LISTEN)."""
 
-    def __init__(self, dsn: str, *, timeout_s: float) -> None:
-        self._dsn = dsn
-        self._timeout_s = timeout_s
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
 
     async def watch(self) -> AsyncIterator[Notice]:
         """Yield notices; raises `StoreUnavailableError` when the connection is lost."""
         with store_errors():
-            connection = await asyncpg.connect(
-                self._dsn, timeout=self._timeout_s, command_timeout=self._timeout_s
-            )
+            connection = await asyncpg.connect(**self._options)
         heard: asyncio.Queue[str | None] = asyncio.Queue()
         try:
             connection.add_termination_listener(lambda _: heard.put_nowait(None))

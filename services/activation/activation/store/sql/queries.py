@@ -3,36 +3,59 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Select, bindparam, func, literal, select
 
 from activation.domain.task import UNFINISHED, Event, State, Task, TaskId
 from activation.ports import Page, StoreStatus, TaskQuery
+from activation.store.sql.database import Connection
 from activation.store.sql.rows import EVENT_COLUMNS, TASK_COLUMNS, event_of, task_of
-from activation.store.sql.schema import events, tasks
+from activation.store.sql.schema import Utc, events, tasks
 
 _t = tasks.c
 _BY_ID = select(*TASK_COLUMNS).where(_t.id == bindparam("task_id"))  # built once: it is hot
 _UNFINISHED = _t.finished_at.is_(None)  # served by a partial index, however many have ended
+_QUEUED = _UNFINISHED & (_t.state == State.QUEUED.value)
+_N = func.count().label("n")
+_BACKLOG = select(_N).where(_QUEUED)
+_BY_STATE = select(_t.state, _N).group_by(_t.state)
+_BY_STATE_UNFINISHED = _BY_STATE.where(_UNFINISHED)
+_DEAD_LETTERS = select(_N).where(_t.dead_letter)
+_OUTBOX = select(_N, func.min(_t.publish_at).label("since")).where(
+    _t.publish_at <= bindparam("now", type_=Utc), _t.state == State.QUEUED.value
+)
+_OLDEST_QUEUED = select(func.min(_t.accepted_at).label("since")).where(_QUEUED)
+_CLOCK = select(func.clock_timestamp().label("now"))
+_PING = select(literal(1))
 
 
-async def get(connection: AsyncConnection, task_id: TaskId) -> Task | None:
+async def ping(connection: Connection) -> None:
+    """Ask for a sign of life."""
+    await connection.fetch(_PING)
+
+
+async def clock(connection: Connection) -> datetime:
+    """Return the time of PostgreSQL."""
+    [row] = await connection.fetch(_CLOCK)
+    now: datetime = row["now"]
+    return now
+
+
+async def get(connection: Connection, task_id: TaskId) -> Task | None:
     """Return a task; None if there is no such task."""
-    found = await connection.execute(_BY_ID, {"task_id": task_id})
-    row = found.mappings().one_or_none()
-    return task_of(row) if row is not None else None
+    found = await connection.fetch(_BY_ID, {"task_id": task_id})
+    return task_of(found[0]) if found else None
 
 
-async def history(connection: AsyncConnection, task_id: TaskId) -> Sequence[Event]:
+async def history(connection: Connection, task_id: TaskId) -> Sequence[Event]:
     """Return the events of a task, oldest first."""
     wanted = select(*EVENT_COLUMNS).where(events.c.task_id == task_id).order_by(events.c.seq)
-    return [event_of(row) for row in (await connection.execute(wanted)).mappings()]
+    return [event_of(row) for row in await connection.fetch(wanted)]
 
 
-async def search(connection: AsyncConnection, query: TaskQuery) -> Page:
+async def search(connection: Connection, query: TaskQuery) -> Page:
     """List tasks, newest first; one row more than asked for tells whether a next page exists."""
     wanted = _filtered(query).order_by(_t.seq.desc()).limit(query.limit + 1)
-    rows = (await connection.execute(wanted)).mappings().all()
+    rows = await connection.fetch(wanted)
     shown = rows[: query.limit]
     return Page(
         tasks=[task_of(row) for row in shown],
@@ -59,32 +82,25 @@ def _filtered(query: TaskQuery) -> Select[tuple[object, ...]]:
     return wanted
 
 
-async def backlog(connection: AsyncConnection) -> int:
+async def backlog(connection: Connection) -> int:
     """Count the queued tasks."""
-    queued = select(func.count()).where(_UNFINISHED, _t.state == State.QUEUED.value)
-    return int((await connection.execute(queued)).scalar_one())
+    [row] = await connection.fetch(_BACKLOG)
+    return int(row["n"])
 
 
-async def status(connection: AsyncConnection, now: datetime, *, ended: bool) -> StoreStatus:
+async def status(connection: Connection, now: datetime, *, ended: bool) -> StoreStatus:
     """Count what is in the store; the ended tasks, which may be many, only if asked for."""
-    by_state = select(_t.state, func.count().label("n")).group_by(_t.state)
-    if not ended:
-        by_state = by_state.where(_UNFINISHED)
-    rows = (await connection.execute(by_state)).mappings().all()
-    counted = {row["state"]: int(row["n"]) for row in rows}
-    dead = (await connection.execute(select(func.count()).where(_t.dead_letter))).scalar_one()
-    owed = select(func.count().label("n"), func.min(_t.publish_at).label("since")).where(
-        _t.publish_at <= now, _t.state == State.QUEUED.value
-    )
-    outbox = (await connection.execute(owed)).mappings().one()
-    queued = select(func.min(_t.accepted_at)).where(_UNFINISHED, _t.state == State.QUEUED.value)
-    oldest = (await connection.execute(queued)).scalar_one()
+    by_state = await connection.fetch(_BY_STATE if ended else _BY_STATE_UNFINISHED)
+    counted = {row["state"]: int(row["n"]) for row in by_state}
+    [dead] = await connection.fetch(_DEAD_LETTERS)
+    [outbox] = await connection.fetch(_OUTBOX, {"now": now})
+    [queued] = await connection.fetch(_OLDEST_QUEUED)
     return StoreStatus(
         counts={state: counted.get(state.value, 0) for state in (State if ended else UNFINISHED)},
-        dead_letters=int(dead),
+        dead_letters=int(dead["n"]),
         unpublished=int(outbox["n"]),
         unpublished_age_s=_age_s(outbox["since"], now),
-        oldest_queued_s=_age_s(oldest, now),
+        oldest_queued_s=_age_s(queued["since"], now),
     )
 
 

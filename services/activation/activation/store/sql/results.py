@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping
-
 from activation.domain.outcome import Outcome, Reason
 from activation.domain.retry import RetryPolicy
 from activation.domain.task import ENDED, Claim, EventName, State, TaskId
 from activation.ports import Result
+from activation.store.sql.database import Row
 from activation.store.sql.schema import iso
 
 Fence = tuple[TaskId, int]  # a task and the number of one of its attempts
@@ -77,7 +76,7 @@ def _name(result: Result, state: State) -> EventName:
     return EventName.RETRY_SCHEDULED
 
 
-def lost_attempt(row: RowMapping, policy: RetryPolicy) -> Result:
+def lost_attempt(row: Row, policy: RetryPolicy) -> Result:
     """Judge a running task whose lease ran out."""
     outcome = Outcome(Reason.WORKER_LOST, "The worker was lost before it could report")
     claim = Claim(
@@ -98,7 +97,7 @@ def fence(result: Result) -> Fence:
     return result.claim.task_id, result.claim.attempt
 
 
-def written_before(results: Iterable[Result], found: Iterable[RowMapping]) -> dict[Fence, State]:
+def written_before(results: Iterable[Result], found: Iterable[Row]) -> dict[Fence, State]:
     """Find the results that stand in the store already: their commit's answer was lost."""
     present = {(TaskId(row["id"]), row["attempt"]): row for row in found}
     states: dict[Fence, State] = {}

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping
+from sqlalchemy import ColumnElement
 
 from activation.domain.outcome import Reason
 from activation.domain.task import Claim, Event, EventName, NewTask, State, Task, TaskId
 from activation.errors import KeyConflictError
 from activation.ports import Accepted
+from activation.store.sql.database import Row
 from activation.store.sql.schema import events, tasks
 
 _t, _e = tasks.c, events.c
@@ -62,7 +63,7 @@ def new_row(n: int, task: NewTask, *, first: bool) -> dict[str, Any]:
     }
 
 
-def task_of(row: RowMapping) -> Task:
+def task_of(row: Row) -> Task:
     """Read a row of `TASK_COLUMNS`."""
     given = dict(row)
     del given["seq"]
@@ -74,7 +75,7 @@ def task_of(row: RowMapping) -> Task:
     return Task(**given)
 
 
-def event_of(row: RowMapping) -> Event:
+def event_of(row: Row) -> Event:
     """Read a row of `EVENT_COLUMNS`."""
     given = dict(row)
     given["name"] = EventName(row["name"])
@@ -82,7 +83,7 @@ def event_of(row: RowMapping) -> Event:
     return Event(**given)
 
 
-def claim_of(row: RowMapping, waited_s: float) -> Claim:
+def claim_of(row: Row, waited_s: float) -> Claim:
     """Read what the statement `claim` returns."""
     return Claim(
         task_id=TaskId(row["id"]),
@@ -98,7 +99,7 @@ def claim_of(row: RowMapping, waited_s: float) -> Claim:
 
 
 def repeated_answers(
-    tasks: Sequence[NewTask], found: Sequence[RowMapping]
+    tasks: Sequence[NewTask], found: Sequence[Row]
 ) -> dict[int, Accepted | KeyConflictError]:
     """Answer the requests that the store knew already, by their place in the batch."""
     answers: dict[int, Accepted | KeyConflictError] = {}

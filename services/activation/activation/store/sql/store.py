@@ -1,13 +1,12 @@
 """The transactions of the store, made of the named statements."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Executable, RowMapping, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Executable
 
 from activation.clock import Clock, SystemClock
 from activation.domain.outcome import Reason
@@ -29,7 +28,8 @@ from activation.ports import (
 from activation.store.sql import queries
 from activation.store.sql.batch import encode, encode_ids
 from activation.store.sql.clock import DatabaseClock
-from activation.store.sql.engine import autocommitting, store_errors
+from activation.store.sql.database import Connection, Database, Rows
+from activation.store.sql.errors import store_errors
 from activation.store.sql.notices import Notices, write_notice
 from activation.store.sql.results import (
     Fence,
@@ -44,14 +44,12 @@ from activation.store.sql.rows import claim_of, new_row, repeated_answers
 from activation.store.sql.statements import Statements
 from activation.telemetry.metrics import store_operation
 
-Rows = Sequence[RowMapping]
-
 
 class SqlStore:
     """Tasks in PostgreSQL or SQLite; implements `activation.ports.TaskStore`.
 
     Args:
-        engine: Connections to a database with the present schema.
+        database: Connections to a database with the present schema.
         notices: Carries word of changes between processes.
         clock: Time for leases and retries; None means the database's own, which on SQLite is the
             machine's.
@@ -62,7 +60,7 @@ class SqlStore:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        database: Database,
         notices: Notices,
         *,
         clock: Clock | None,
@@ -70,14 +68,13 @@ class SqlStore:
         publish_lease_s: float,
         key_lifetime_s: float,
     ) -> None:
-        self._engine = engine
-        self._autocommitting = autocommitting(engine)
+        self._database = database
         self._notices = notices
-        self._clock = clock or _own_clock(engine)
+        self._clock = clock or _own_clock(database)
         self._timeout_s = timeout_s
         self._publish_lease_s = publish_lease_s
         self._key_lifetime_s = key_lifetime_s
-        self._do = Statements(engine.dialect.name)
+        self._do = Statements(database.dialect)
 
     def now(self) -> datetime:
         """Return the time that leases and retries are measured by."""
@@ -96,10 +93,10 @@ class SqlStore:
             now = self.now()
             if any(task.idempotency for task in tasks):
                 keys_from = now - timedelta(seconds=self._key_lifetime_s)
-                await tx.execute(self._do.forget_old_keys, {"batch": given, "keys_from": keys_from})
+                await tx.fetch(self._do.forget_old_keys, {"batch": given, "keys_from": keys_from})
             publish_at = self._in(self._publish_lease_s, now)
-            inserted = await _rows(
-                tx, self._do.insert_tasks, {"batch": given, "now": now, "publish_at": publish_at}
+            inserted = await tx.fetch(
+                self._do.insert_tasks, {"batch": given, "now": now, "publish_at": publish_at}
             )
             ready = {row["id"] for row in inserted if row["head"]}
             new = {row["id"] for row in inserted}
@@ -108,7 +105,7 @@ class SqlStore:
             if len(new) == len(tasks):
                 return [Accepted(task.id, ready=task.id in ready) for task in tasks]
             ready |= await self._promote(tx, seen, now, publish_at=publish_at)
-            found = await _rows(tx, self._do.find_repeated, {"batch": given})
+            found = await tx.fetch(self._do.find_repeated, {"batch": given})
         repeated = repeated_answers(tasks, found)
         return [
             Accepted(task.id, ready=task.id in ready) if task.id in new else repeated[n]
@@ -119,8 +116,7 @@ class SqlStore:
         """Take tasks out of the outbox; see `TaskStore.take_ready`."""
         async with self._alone("take_ready") as tx:
             now = self.now()
-            taken = await _rows(
-                tx,
+            taken = await tx.fetch(
                 self._do.take_ready,
                 {
                     "now": now,
@@ -134,14 +130,13 @@ class SqlStore:
         """Settle the outbox; see `TaskStore.mark_published`."""
         rows = [{"id": one.task_id.hex, "attempt": one.attempt} for one in published]
         async with self._alone("mark_published") as tx:
-            await tx.execute(self._do.mark_published, {"batch": encode(rows), "now": self.now()})
+            await tx.fetch(self._do.mark_published, {"batch": encode(rows), "now": self.now()})
 
     async def offer_again(self, published_before_s: float, limit: int) -> int:
         """Owe lost messages again; see `TaskStore.offer_again`."""
         async with self._alone("offer_again") as tx:
             now = self.now()
-            offered = await _rows(
-                tx,
+            offered = await tx.fetch(
                 self._do.offer_again,
                 {
                     "now": now,
@@ -164,7 +159,7 @@ class SqlStore:
                 "worker_id": worker,
                 "leased_until": self._in(lease_s, now),
             }
-            won = await _rows(tx, self._do.claim, given)
+            won = await tx.fetch(self._do.claim, given)
             if not self._do.recording:
                 started = [
                     event_row(row["id"], EventName.STARTED, row["attempt"], worker=worker)
@@ -177,7 +172,7 @@ class SqlStore:
             }
             missed = [task_id for task_id in task_ids if task_id not in claims]
             if missed:
-                found = await _rows(tx, self._do.find_by_id, {"batch": encode_ids(missed)})
+                found = await tx.fetch(self._do.find_by_id, {"batch": encode_ids(missed)})
                 for row in found:
                     claims[row["id"]] = Refused(row["id"], State(row["state"]), row["worker"])
         return [
@@ -190,8 +185,7 @@ class SqlStore:
         held = [{"id": claim.task_id.hex, "attempt": claim.attempt} for claim in claims]
         async with self._alone("renew") as tx:
             now = self.now()
-            valid = await _rows(
-                tx,
+            valid = await tx.fetch(
                 self._do.renew,
                 {"batch": encode(held), "leased_until": self._in(lease_s, now)},
             )
@@ -204,7 +198,7 @@ class SqlStore:
             states = await self._end(tx, by_fence.values(), self._do.finish)
             missed = [task_id for task_id, attempt in by_fence if (task_id, attempt) not in states]
             if missed:
-                found = await _rows(tx, self._do.find_by_id, {"batch": encode_ids(missed)})
+                found = await tx.fetch(self._do.find_by_id, {"batch": encode_ids(missed)})
                 states |= written_before(results, found)
         return [states.get(fence(result)) for result in results]
 
@@ -212,7 +206,7 @@ class SqlStore:
         """Take back tasks of lost workers; see `TaskStore.reap`."""
         policy = RetryPolicy(max_attempts=max_attempts, base_s=0.0)
         async with self._write("reap") as tx:
-            expired = await _rows(tx, self._do.find_expired, {"now": self.now(), "limit": limit})
+            expired = await tx.fetch(self._do.find_expired, {"now": self.now(), "limit": limit})
             if not expired:
                 return []
             lost = [lost_attempt(row, policy) for row in expired]
@@ -242,8 +236,8 @@ class SqlStore:
                 raise TransitionError(f"the task has {task.state} and cannot be cancelled any more")
             now, why = self.now(), "Cancelled while it waited"
             given = {"task_id": task_id, "why": why, "now": now}
-            ended = await _rows(tx, self._do.cancel_queued, given)
-            asked = [] if ended else await _rows(tx, self._do.request_cancel, {"task_id": task_id})
+            ended = await tx.fetch(self._do.cancel_queued, given)
+            asked = [] if ended else await tx.fetch(self._do.request_cancel, {"task_id": task_id})
             for row in ended:
                 event = event_row(
                     task_id,
@@ -271,8 +265,8 @@ class SqlStore:
             if task is None:
                 return None
             now = self.now()
-            if not await _rows(
-                tx, self._do.replay, {"task_id": task_id, "traceparent": traceparent}
+            if not await tx.fetch(
+                self._do.replay, {"task_id": task_id, "traceparent": traceparent}
             ):
                 raise TransitionError(
                     f"the task is {task.state}; only failed tasks are tried again"
@@ -311,8 +305,8 @@ class SqlStore:
         """Delete old tasks; see `TaskStore.purge`."""
         given = {"ended_before": self._in(-ended_before_s, self.now()), "limit": limit}
         async with self._write("purge") as tx:
-            await tx.execute(self._do.purge_events, given)
-            return len(await _rows(tx, self._do.purge_tasks, given))
+            await tx.fetch(self._do.purge_events, given)
+            return len(await tx.fetch(self._do.purge_tasks, given))
 
     def watch(self) -> AsyncIterator[Notice]:
         """Yield a notice whenever tasks may have become ready or ended."""
@@ -321,42 +315,42 @@ class SqlStore:
     async def ping(self) -> None:
         """Ask the store for a sign of life."""
         async with self._alone("ping") as connection:
-            await connection.execute(select(1))
+            await queries.ping(connection)
 
     async def close(self) -> None:
         """Let go of all connections."""
         async with asyncio.timeout(self._timeout_s):
-            await self._engine.dispose()
+            await self._database.close()
 
     @asynccontextmanager
-    async def _write(self, operation: str) -> AsyncIterator[AsyncConnection]:
+    async def _write(self, operation: str) -> AsyncIterator[Connection]:
         """Open a transaction, the only place that commits; any exception rolls it back."""
         with store_operation(operation), store_errors():
-            async with asyncio.timeout(self._timeout_s), self._engine.begin() as tx:
+            async with asyncio.timeout(self._timeout_s), self._database.transaction() as tx:
                 await self._read_clock(tx)
                 yield tx
 
     @asynccontextmanager
-    async def _alone(self, operation: str) -> AsyncIterator[AsyncConnection]:
+    async def _alone(self, operation: str) -> AsyncIterator[Connection]:
         """Lend a connection on which each statement is a transaction of its own."""
         with store_operation(operation), store_errors():
-            async with asyncio.timeout(self._timeout_s), self._autocommitting.connect() as opened:
+            async with asyncio.timeout(self._timeout_s), self._database.statements() as opened:
                 await self._read_clock(opened)
                 yield opened
 
-    async def _read_clock(self, tx: AsyncConnection) -> None:
+    async def _read_clock(self, tx: Connection) -> None:
         clock = self._clock
         if isinstance(clock, DatabaseClock) and clock.stale:
-            clock.set((await tx.execute(select(func.clock_timestamp()))).scalar_one())
+            clock.set(await queries.clock(tx))
 
     def _in(self, seconds: float, now: datetime) -> datetime:
         return now + timedelta(seconds=seconds)
 
-    async def _lock(self, tx: AsyncConnection, devices: Iterable[str]) -> None:
+    async def _lock(self, tx: Connection, devices: Iterable[str]) -> None:
         if self._do.lock_devices is not None:
-            await tx.execute(self._do.lock_devices, {"batch": _encode_devices(devices)})
+            await tx.fetch(self._do.lock_devices, {"batch": _encode_devices(devices)})
 
-    async def _lock_task(self, tx: AsyncConnection, task_id: TaskId) -> Task | None:
+    async def _lock_task(self, tx: Connection, task_id: TaskId) -> Task | None:
         """Read a task while nobody else can move its device's line."""
         task = await queries.get(tx, task_id)
         if task is None:
@@ -366,28 +360,26 @@ class SqlStore:
 
     async def _promote(
         self,
-        tx: AsyncConnection,
+        tx: Connection,
         devices: Iterable[str],
         now: datetime,
         *,
         publish_at: datetime | None = None,
     ) -> set[TaskId]:
         given = {"batch": _encode_devices(devices), "now": now, "publish_at": publish_at or now}
-        return {row["id"] for row in await _rows(tx, self._do.promote, given)}
+        return {row["id"] for row in await tx.fetch(self._do.promote, given)}
 
-    async def _record(
-        self, tx: AsyncConnection, now: datetime, batch: list[dict[str, Any]]
-    ) -> None:
+    async def _record(self, tx: Connection, now: datetime, batch: list[dict[str, Any]]) -> None:
         if batch:
-            await tx.execute(self._do.record_events, {"events": encode(batch), "now": now})
+            await tx.fetch(self._do.record_events, {"events": encode(batch), "now": now})
 
-    async def _tell(self, tx: AsyncConnection, *, ready: bool, ended: Iterable[TaskId]) -> None:
-        if tx.dialect.name == "postgresql":
-            await tx.execute(self._do.notify, {"notice": write_notice(ready=ready, ended=ended)})
+    async def _tell(self, tx: Connection, *, ready: bool, ended: Iterable[TaskId]) -> None:
+        if self._database.dialect == "postgresql":
+            await tx.fetch(self._do.notify, {"notice": write_notice(ready=ready, ended=ended)})
 
     async def _end(
         self,
-        tx: AsyncConnection,
+        tx: Connection,
         results: Collection[Result],
         statement: Executable,
     ) -> dict[Fence, State]:
@@ -396,7 +388,7 @@ class SqlStore:
         await self._lock(tx, devices)
         now = self.now()
         rows = encode(end_row(result, now) for result in results)
-        ended = await _rows(tx, statement, {"batch": rows, "now": now})
+        ended = await tx.fetch(statement, {"batch": rows, "now": now})
         states = {(TaskId(row["id"]), row["attempt"]): State(row["state"]) for row in ended}
         if states:
             written = [result for result in results if fence(result) in states]
@@ -409,7 +401,7 @@ class SqlStore:
 
     async def _pass_on(
         self,
-        tx: AsyncConnection,
+        tx: Connection,
         devices: Iterable[str],
         now: datetime,
         happened: list[dict[str, Any]],
@@ -433,13 +425,7 @@ class SqlStore:
             "notice": write_notice(ready=again, ended=over),
             "notice_if_ready": write_notice(ready=True, ended=over),
         }
-        await tx.execute(self._do.pass_on, given)
-
-
-async def _rows(
-    connection: AsyncConnection, statement: Executable, given: Mapping[str, Any]
-) -> Rows:
-    return (await connection.execute(statement, given)).mappings().all()
+        await tx.fetch(self._do.pass_on, given)
 
 
 def _gone(task_id: TaskId, won: Rows, worker: str) -> Refused:
@@ -452,5 +438,5 @@ def _encode_devices(devices: Iterable[str]) -> str:
     return encode({"equipment": device} for device in devices)
 
 
-def _own_clock(engine: AsyncEngine) -> Clock:
-    return DatabaseClock() if engine.dialect.name == "postgresql" else SystemClock()
+def _own_clock(database: Database) -> Clock:
+    return DatabaseClock() if database.dialect == "postgresql" else SystemClock()
