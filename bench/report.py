@@ -21,6 +21,7 @@ Results = dict[str, Any]
 def tables(found: Results) -> str:
     """Return the results as Markdown."""
     accept, drain, low = found["accept"], found["drain"], found["low_load"]
+    traced, alone = found["telemetry"]["accept"], found["telemetry"]["low_load"]
     lines = [
         _machine(found["machine"]),
         "",
@@ -54,6 +55,15 @@ def tables(found: Results) -> str:
             f"| {name} | {run['p50_ms']:.1f} | {run['p50_ms'] / low[SYSTEM]['p50_ms']:.2f} "
             f"| {run['p99_ms']:.1f} |"
             for name, run in low.items()
+        ),
+        "",
+        "| telemetry, on PostgreSQL | POST/s | of off | CPU µs | one task alone, p50 ms | of off |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(
+            f"| {name} | {run['per_s']:,.0f} | {run['per_s'] / traced['off']['per_s']:.2f} "
+            f"| {run['cpu_us']:.0f} | {alone[name]['p50_ms']:.1f} "
+            f"| {alone[name]['p50_ms'] / alone['off']['p50_ms']:.2f} |"
+            for name, run in traced.items()
         ),
         "",
         "Confirmed publishes, the limit of a relay: "

@@ -56,11 +56,13 @@ def process(name: str, command: list[str], folder: Path, url: str, **env: str) -
 
 
 @contextlib.contextmanager
-def mock_handler(folder: Path, url: str, *, seconds: float = 0.0) -> Iterator[Child]:
+def mock_handler(
+    folder: Path, url: str, *, seconds: float = 0.0, **settings: str
+) -> Iterator[Child]:
     """Run the mock handler at a URL of this machine."""
     command = [sys.executable, "-m", "activation_handler"]
     env = {"ACTIVATION_HANDLER_PORT": url.rpartition(":")[2], "HANDLER_SECONDS": str(seconds)}
-    with process("handler", command, folder, f"{url}/readyz", **env) as child:
+    with process("handler", command, folder, f"{url}/readyz", **env, **settings) as child:
         yield child
 
 
@@ -108,11 +110,13 @@ class Activation:
 
 @contextlib.contextmanager
 def activation(
-    at: Servers, database_url: str, *, queue: str, handler_s: float = 0.0
+    at: Servers, database_url: str, *, handler_s: float = 0.0, **settings: str
 ) -> Iterator[Activation]:
     """Run a gateway and a handler on a database and a queue of their own."""
     port, admin = free_port(), free_port()
+    queue = f"bench{port}"
     env = {
+        **settings,
         "ACTIVATION_DATABASE_URL": database_url,
         "ACTIVATION_AMQP_URL": at.rabbitmq.amqp_url,
         "ACTIVATION_TASK_QUEUE": queue,
@@ -123,7 +127,7 @@ def activation(
     }
     handler_url, url = (f"http://127.0.0.1:{number}" for number in (free_port(), port))
     with (
-        mock_handler(at.folder, handler_url, seconds=handler_s),
+        mock_handler(at.folder, handler_url, seconds=handler_s, **settings),
         process(
             "gateway",
             [sys.executable, "-m", "activation_gateway"],

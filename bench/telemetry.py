@@ -1,0 +1,46 @@
+"""What telemetry costs: without a collector, with one, and with one that cannot be reached."""
+
+import sys
+
+from activation_cli.local.ports import free_port
+from bench.low_load import in_turns, whole
+from bench.measuring import BASELINES, Numbers, console, database, loaded, medians
+from bench.system import Servers, activation, process
+
+Settings = dict[str, str]
+
+
+def telemetry(at: Servers, rounds: int, seconds: int, count: int) -> dict[str, dict[str, Numbers]]:
+    """Measure accepted POST/s, and the time of one task, on PostgreSQL in turns."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, str(BASELINES / "span_sink.py"), str(port)]
+    with process("span sink", command, at.folder, url):
+        ways: dict[str, Settings] = {
+            "off": {},
+            "on": {"OTEL_EXPORTER_OTLP_ENDPOINT": url},
+            "collector away": {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"},
+        }
+        return {
+            "accept": _accept(at, ways, rounds, seconds),
+            "low_load": in_turns(
+                "traced",
+                {name: whole(at, database(at), **settings) for name, settings in ways.items()},
+                count,
+            ),
+        }
+
+
+def _accept(
+    at: Servers, ways: dict[str, Settings], rounds: int, seconds: int
+) -> dict[str, Numbers]:
+    found: dict[str, list[Numbers]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, settings in ways.items():
+            with activation(at, database(at), **settings) as system:
+                numbers = loaded(system.gateway, system.url, seconds)
+            found[name].append(numbers)
+            console.print(
+                f"traced  {name:28} {numbers['per_s']:8.0f}/s  {numbers['cpu_us']:.0f} us of CPU"
+            )
+    return {name: medians(runs) for name, runs in found.items()}
