@@ -1,7 +1,10 @@
 """What the gateway measures of each request: its method, its route and the status of its answer."""
 
+import asyncio
+
 import pytest
 
+from activation_gateway.api.gateway import Boundary
 from tests.support.counting import counting
 from tests.support.gateway import NOBODY, GatewayUnderTest
 from tests.support.tasks import DEVICE
@@ -63,3 +66,17 @@ async def test_an_error_that_nobody_foresaw_is_counted_as_500(gateway: GatewayUn
     await gateway.post({})
 
     assert grown(COUNT, method="POST", route=POST_ROUTE, status="500") == 1
+
+
+async def test_a_request_that_gets_no_answer_is_counted_as_500() -> None:
+    """As when it is cut off at shutdown: that is what the server answers for us."""
+
+    async def cut_off(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    grown = counting()
+
+    with pytest.raises(asyncio.CancelledError):
+        await Boundary(cut_off, [])({"type": "http", "method": "GET"}, cut_off, cut_off)
+
+    assert grown(COUNT, method="GET", route="other", status="500") == 1

@@ -29,7 +29,7 @@ class HttpServer(uvicorn.Server):
                 proxy_headers=False,
                 date_header=True,
                 lifespan="off",
-                ws="none",
+                ws="none",  # no address is one
                 backlog=4096,
                 timeout_graceful_shutdown=max(1, round(shutdown_s)),
             )

@@ -125,9 +125,9 @@ def exemplar() -> dict[str, str] | None:
     A span that has ended counts: what measures a request comes after it.
     """
     span = trace.get_current_span()
-    if not isinstance(span, Span) or not span.get_span_context().trace_flags.sampled:
-        return None
     of = span.get_span_context()
+    if not isinstance(span, Span) or not of.trace_flags.sampled:
+        return None
     return {
         "trace_id": trace.format_trace_id(of.trace_id),
         "span_id": trace.format_span_id(of.span_id),
