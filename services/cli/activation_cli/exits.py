@@ -19,7 +19,8 @@ class Exit(IntEnum):
 
 MEANINGS: Final[dict[Exit, str]] = {
     Exit.DONE: "done",
-    Exit.FAILED: "the task failed or was cancelled; the local system could not run",
+    Exit.FAILED: "the task failed or was cancelled; a local system could not run; "
+    "verify found a violation",
     Exit.USAGE: "wrong usage or bad input",
     Exit.NOT_FOUND: "there is no such task",
     Exit.UNREACHABLE: "the gateway cannot be reached, is too busy, or answers 5xx",

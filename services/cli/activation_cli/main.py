@@ -9,6 +9,7 @@ from activation_cli.batch import command as batch
 from activation_cli.exits import MEANINGS
 from activation_cli.local import command as local
 from activation_cli.session import Target
+from activation_cli.verify import command as verify
 
 # The \b keeps the lines apart; exits are listed where people look for them.
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<3}  {text}" for code, text in MEANINGS.items())
@@ -41,7 +42,15 @@ def target(
     ctx.obj = Target(url, timeout_s, as_json, transport=ctx.obj)  # tests give a transport
 
 
-for group in (submit.app, tasks.app, batch.app, dead_letters.app, local.app, version.app):
+for group in (
+    submit.app,
+    tasks.app,
+    batch.app,
+    dead_letters.app,
+    local.app,
+    verify.app,
+    version.app,
+):
     app.add_typer(group)
 
 

@@ -39,8 +39,8 @@ class TerminalOutput:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._out = _console(stderr=False)
-        self._screen = _console(stderr=True)
+        self._out = console(stderr=False)
+        self._screen = console(stderr=True)
 
     def note(self, text: str) -> None:
         """Print a line to stderr."""
@@ -158,7 +158,7 @@ class TerminalOutput:
         return show
 
 
-def _console(*, stderr: bool) -> Console:
+def console(*, stderr: bool) -> Console:
     """Make a console that takes texts as they are: brackets in them are no markup."""
     make = partial(Console, stderr=stderr, markup=False, highlight=False, emoji=False)
     console = make()

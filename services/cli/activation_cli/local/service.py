@@ -17,16 +17,26 @@ class Service:
     """A service of this environment, ready when a URL says so.
 
     Args:
-        name: The service; `activation_<name>` is its package.
+        name: What messages call it.
         log: Its log file.
         ready_url: Answers 200 when it is ready.
-        env: Variables that it reads; they win over those of our own environment.
+        env: Variables that it reads; they win over those that it inherits.
+        inherited: Other variables; our own environment by default.
+        package: Its package is `activation_<package>`; its name by default.
     """
 
-    def __init__(self, name: str, *, log: Path, ready_url: str, env: Mapping[str, str]) -> None:
-        self.process = Child(
-            name, [sys.executable, "-m", f"activation_{name}"], log=log, env=os.environ | env
-        )
+    def __init__(
+        self,
+        name: str,
+        *,
+        log: Path,
+        ready_url: str,
+        env: Mapping[str, str],
+        inherited: Mapping[str, str] = os.environ,
+        package: str | None = None,
+    ) -> None:
+        command = [sys.executable, "-m", f"activation_{package or name}"]
+        self.process = Child(name, command, log=log, env={**inherited, **env})
         self._ready_url = ready_url
 
     def launch(self) -> None:
