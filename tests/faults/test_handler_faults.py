@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.account import Row
+from activation_cli.verify.accountant import Row
 from tests.support.system import System, eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.support.account import Account
+from activation_cli.verify.accountant import Account
 from tests.support.servers import Postgres, RabbitMQ
 from tests.support.system import System
 

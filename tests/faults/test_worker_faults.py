@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.account import Row
+from activation_cli.verify.accountant import Row
 from tests.support.system import Service, System, eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 import httpx
 
-from tests.support.account import Account, Post, Row
+from activation_cli.verify.accountant import Account, Post, Row
 from tests.support.patience import eventually
 
 END_S: Final = 180.0  # for all tasks to end
@@ -159,6 +159,6 @@ class Client:
         """
         await self.wait_all_ended()
         account = Account(self.posts, await self.tasks(), await self.calls())
-        faults = [f"{fault.kind}: {fault.row}" for fault in account.faults()]
+        faults = [f"{found.what}: {found.row}" for found in account.findings()]
         assert not faults, "\n".join([f"{len(faults)} faults", *faults[:50]])
         return account

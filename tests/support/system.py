@@ -21,7 +21,7 @@ import httpx
 from activation_cli.local.ports import LOOPBACK, free_port
 from activation_cli.local.probes import http_ok
 from activation_cli.local.process import Child
-from tests.support.account import Account, Post, Row
+from activation_cli.verify.accountant import Account, Post, Row
 from tests.support.exposition import Exposition
 
 START_S: Final = 60.0  # for a process to be ready on a busy machine
@@ -403,7 +403,7 @@ class System:
             AssertionError: They disagree; with the rows concerned, and where the logs are.
         """
         account = Account(self.posts, await self.tasks(), await self.calls())
-        faults = [f"{fault.kind}: {fault.row}" for fault in account.faults()]
+        faults = [f"{found.what}: {found.row}" for found in account.findings()]
         faults += self.complaints()
         report = "\n".join(faults[:50])
         assert not faults, f"{len(faults)} faults, logs in {self._folder}:\n{report}"

@@ -45,9 +45,9 @@ class _Plot:
     def __init__(self, scenario: Mapping[str, Any]) -> None:
         requests = scenario["requests"]
         ends = [fault["endSeconds"] for fault in scenario["faults"]]
-        self._until_s = max([1.0, *ends, *(request["atSeconds"] for request in requests)])
+        self._until_s: float = max([1.0, *ends, *(request["atSeconds"] for request in requests)])
         took = [request["endSeconds"] or 0.0 for request in requests]
-        self._most_s = max([1.0, *took])
+        self._most_s: float = max([1.0, *took])
         self.dots = [
             {
                 "x": self._x(request["atSeconds"]),
@@ -73,7 +73,7 @@ class _Plot:
         return round(self.left + share * (self.right - self.left), 1)
 
     def _y(self, took_s: float) -> float:
-        return float(round(self.bottom - took_s / self._most_s * (self.bottom - self.top), 1))
+        return round(self.bottom - took_s / self._most_s * (self.bottom - self.top), 1)
 
 
 def _marks(until_s: float, ticks: int = _TICKS) -> list[float]:

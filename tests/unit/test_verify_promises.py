@@ -1,0 +1,49 @@
+"""The promises of single scenarios: each can be broken."""
+
+import pytest
+
+from activation_cli.verify import promises
+from activation_cli.verify.accountant import Account, Post, Row
+from activation_cli.verify.promises import Promise
+
+
+def task(task_id: str, *, state: str = "succeeded", attempt: int = 1) -> Row:
+    dead = state == "failed"
+    return {
+        "taskId": task_id,
+        "equipment": "DEVICE1",
+        "state": state,
+        "attempt": attempt,
+        "deadLetter": dead,
+    }
+
+
+def account(*tasks: Row, calls_each: int = 1, status: int | None = 200) -> Account:
+    post = Post("DEVICE1", "key", 0.0, 1.0, status, "a")
+    calls = [{"key": one["taskId"], "equipment": "DEVICE1"} for one in tasks] * calls_each
+    return Account([post], tasks, calls)
+
+
+FINE = account(task("a"), task("b"))
+
+
+@pytest.mark.parametrize(
+    ("promise", "kept", "broken"),
+    [
+        (promises.all_succeed, FINE, account(task("a", state="failed"))),
+        (promises.all_succeed, FINE, account(task("a", state="cancelled"))),
+        (promises.nothing_is_called_again, FINE, account(task("a"), calls_each=2)),
+        (promises.one_is_given_up, account(task("a", state="failed"), task("b")), FINE),
+        (
+            promises.one_is_given_up,
+            account(task("a", state="failed"), task("b")),
+            account(task("a", state="failed"), task("b", state="failed")),
+        ),
+        (promises.something_is_called_again, account(task("a", attempt=2)), FINE),
+        (promises.answers_are_missed, account(task("a"), status=None), FINE),
+    ],
+)
+def test_a_promise_is_kept_or_broken(promise: Promise, kept: Account, broken: Account) -> None:
+    """A check that never fails would promise nothing."""
+    assert list(promise(kept)) == []
+    assert list(promise(broken))
