@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -14,6 +15,7 @@ from activation_cli.verify.system import Link, System, execute
 
 _BROKER_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.05
+_LONG_CALL_S: Final = 1.5  # the others take less than a second
 _POISON_S: Final = 45.0  # for a poison task to use up its attempts
 
 Kind = Literal["gateway", "worker"]
@@ -81,14 +83,20 @@ def frozen(kind: Kind, *, for_s: float) -> Fault:
 def zombie(*, for_s: float, calls: int) -> Fault:
     """Freeze a worker while its calls are answered by a failure that it reads too late.
 
-    The same tasks succeed meanwhile, at the other worker, as later attempts.
+    The other worker makes the next attempts meanwhile. They take so long that the late results come
+    while they run, and in the end they succeed.
     """
     freeze = frozen("worker", for_s=for_s)
 
     async def strike(system: System, chance: random.Random) -> None:
-        await system.mock.play({"do": "answer", "status": 500, "latency_s": 1.5, "times": calls})
+        await system.mock.play(
+            {"do": "answer", "status": 500, "latency_s": 1.5, "times": calls},
+            {"do": "answer", "latency_s": 3.0, "times": None},
+        )
         await asyncio.sleep(0.7)  # so that both workers have begun such calls
         await freeze.strike(system, chance)
+        await asyncio.sleep(1.0)
+        await system.mock.play_nothing()
 
     return Fault("a worker is frozen, and its calls fail", strike)
 
@@ -97,10 +105,11 @@ def poisoned() -> Fault:
     """Kill whichever worker calls for one task, until that task is given up."""
 
     async def strike(system: System, _: random.Random) -> None:
-        victim = await _a_call(system)
         await system.mock.play(
-            {"do": "answer", "latency_s": 3.0, "times": None}, device=victim["equipment"]
-        )
+            {"do": "hang"}
+        )  # one call, whichever comes next, ends with its worker
+        victim = await _a_long_call(system)
+        await system.mock.play({"do": "hang", "times": None}, device=victim["equipment"])
         deadline = asyncio.get_running_loop().time() + _POISON_S
         killed_for = 0
         while asyncio.get_running_loop().time() < deadline:
@@ -272,10 +281,10 @@ async def _start(system: System, name: str) -> None:
     system.meant_to_be_down.discard(name)
 
 
-async def _a_call(system: System) -> Mapping[str, Any]:
-    """Wait for a call in progress."""
+async def _a_long_call(system: System) -> Mapping[str, Any]:
+    """Wait for a call that takes longer than calls take."""
     while True:
         for call in await system.mock.calls():
-            if call["ended_at"] is None:
+            if call["ended_at"] is None and time.time() - call["started_at"] > _LONG_CALL_S:
                 return call
         await asyncio.sleep(_LOOK_EVERY_S)

@@ -1,0 +1,104 @@
+"""`activation verify` from end to end: it passes what is sound, and finds what is not."""
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from activation_cli.exits import Exit
+from tests.support import programs
+from tests.support.programs import ProgramError
+from tests.support.system import System
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+
+LIMIT_S: Final = 220.0
+
+
+async def verify(*args: str, expected: Exit, environment: dict[str, str] | None = None) -> Any:
+    """Run the command, and return its report."""
+    command = str(Path(sys.executable).with_name("activation"))
+    run = programs.run(command, "verify", "--json", *args, limit_s=LIMIT_S, environment=environment)
+    if expected is Exit.DONE:
+        return json.loads(await run)
+    with pytest.raises(ProgramError, match=f"left with {expected.value}:") as failed:
+        await run
+    return json.loads(str(failed.value).splitlines()[1])
+
+
+async def test_a_local_system_loses_nothing_when_a_worker_is_killed(tmp_path: Path) -> None:
+    """The command that the README names, with its report."""
+    report = await verify(
+        *("--local", "--scenario", "worker-killed", "--seed", "1", "--report", str(tmp_path)),
+        expected=Exit.DONE,
+    )
+
+    [scenario] = report["scenarios"]
+    assert report["passed"]
+    assert scenario["counts"]["ok"] == len(scenario["requests"]) > 100
+    assert [fault["name"] for fault in scenario["faults"]] == ["a worker is killed"]
+    assert json.loads((tmp_path / "report.json").read_text()) == report
+    assert "<svg" in (tmp_path / "report.html").read_text()
+
+
+async def test_an_installation_is_driven_and_accounted_for(
+    tmp_path: Path, amqp_url: str, sqlite_url: str
+) -> None:
+    """Others' tasks are none of its business, and without a ledger it says what is not checked."""
+    async with System(tmp_path, amqp_url, sqlite_url, handler_s=0.05) as system:
+        await system.submit_many(["STRANGER01", "STRANGER02"])
+        drive = ("--url", system.gateway.url, "--count", "30")
+        with_ledger = await verify(*drive, "--ledger", system.handler.url, expected=Exit.DONE)
+        without = await verify(*drive, expected=Exit.DONE)
+
+    for report in (with_ledger, without):
+        [scenario] = report["scenarios"]
+        assert scenario["counts"]["ok"] == scenario["tasks"] == len(scenario["requests"]) > 0
+    assert with_ledger["scenarios"][0]["unchecked"] == []
+    assert "twice" in without["scenarios"][0]["unchecked"][0]
+
+
+async def test_a_device_that_was_activated_twice_is_a_violation(
+    tmp_path: Path, amqp_url: str, sqlite_url: str
+) -> None:
+    """The ledger says that one call switched the device on a second time: exit code 1."""
+    async with System(tmp_path, amqp_url, sqlite_url, handler_s=0.05) as system:
+        with ledger_with_one_call_twice(system.handler.url) as ledger_url:
+            report = await verify(
+                *("--url", system.gateway.url, "--ledger", ledger_url, "--count", "30"),
+                expected=Exit.FAILED,
+            )
+
+    [scenario] = report["scenarios"]
+    assert not report["passed"]
+    assert scenario["counts"]["duplicated"] > 0
+    assert "activated twice" in {finding["what"] for finding in scenario["findings"]}
+
+
+@contextmanager
+def ledger_with_one_call_twice(handler_url: str) -> Iterator[str]:
+    """Serve a handler's ledger, tampered with."""
+
+    class Tampered(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            calls = httpx.get(f"{handler_url}{self.path}", trust_env=False).json()["calls"]
+            content = json.dumps({"calls": [*calls, *calls[-1:]]}).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name there
+            """Stay quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tampered) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
