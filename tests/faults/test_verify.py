@@ -1,36 +1,20 @@
 """`activation verify` from end to end: it passes what is sound, and finds what is not."""
 
 import json
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
 
 import httpx
 import pytest
 
 from activation_cli.exits import Exit
-from tests.support import programs
-from tests.support.programs import ProgramError
 from tests.support.system import System
+from tests.support.verify import verify
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
-
-LIMIT_S: Final = 220.0
-
-
-async def verify(*args: str, expected: Exit, environment: dict[str, str] | None = None) -> Any:
-    """Run the command, and return its report."""
-    command = str(Path(sys.executable).with_name("activation"))
-    run = programs.run(command, "verify", "--json", *args, limit_s=LIMIT_S, environment=environment)
-    if expected is Exit.DONE:
-        return json.loads(await run)
-    with pytest.raises(ProgramError, match=f"left with {expected.value}:") as failed:
-        await run
-    return json.loads(str(failed.value).splitlines()[1])
 
 
 async def test_a_local_system_loses_nothing_when_a_worker_is_killed(tmp_path: Path) -> None:

@@ -58,10 +58,9 @@ def terminated(kind: Kind, *, away_s: float = 0.5) -> Fault:
 
     async def strike(system: System, chance: random.Random) -> None:
         victim = system.of(kind)[chance.randrange(2)]
-        system.meant_to_be_down.add(victim.process.name)
-        await asyncio.to_thread(victim.process.stop, timeout_s=30.0)
-        await asyncio.sleep(away_s)
-        await _start(system, victim.process.name)
+        async with system.replacing(victim):
+            await asyncio.to_thread(victim.process.stop, timeout_s=30.0)
+            await asyncio.sleep(away_s)
 
     return Fault(f"a {kind} is told to leave", strike)
 
@@ -267,18 +266,10 @@ def handler_does(name: str, step: Mapping[str, Any], *, for_s: float, share: flo
 
 
 async def _kill(system: System, kind: Kind, number: int, away_s: float) -> None:
-    victim = system.of(kind)[number].process
-    system.meant_to_be_down.add(victim.name)
-    await asyncio.to_thread(victim.kill)
-    await asyncio.sleep(away_s)
-    await _start(system, victim.name)
-
-
-async def _start(system: System, name: str) -> None:
-    service = next(one for one in system.services if one.process.name == name)
-    service.launch()
-    await asyncio.to_thread(service.wait_ready)
-    system.meant_to_be_down.discard(name)
+    victim = system.of(kind)[number]
+    async with system.replacing(victim):
+        await asyncio.to_thread(victim.process.kill)
+        await asyncio.sleep(away_s)
 
 
 async def _a_long_call(system: System) -> Mapping[str, Any]:

@@ -63,6 +63,14 @@ PROCESSES: Final = (
         round_s=5.0,
     ),
     Scenario(
+        "long-calls",
+        "nothing is broken, and calls take longer than leases last",
+        "leases are renewed: nothing is called twice",
+        promises=(all_succeed, promises.nothing_is_called_again),
+        round_s=3.0,
+        handler_s=5.0,
+    ),
+    Scenario(
         "worker-killed",
         "SIGKILL to a worker during its calls",
         "the other one does its tasks, with the same keys, when their leases end",

@@ -13,7 +13,7 @@ from activation.errors import ActivationError
 from activation_cli.exits import CommandError, Exit
 from activation_cli.verify import screen
 from activation_cli.verify.page import page
-from activation_cli.verify.report import Result, document, write
+from activation_cli.verify.report import Result, broken_off, document, write
 from activation_cli.verify.run import Plan, verify_installation, verify_locally
 from activation_cli.verify.scenarios import CALM, SCENARIOS, Scenario
 from activation_cli.verify.system import Servers
@@ -110,12 +110,15 @@ async def _locally(chosen: Sequence[Scenario], order: Order, show: screen.Screen
     servers = Servers(folder)
     results: list[Result] = []
     try:
+        await servers.broker()  # without it no scenario can begin
         for number, scenario in enumerate(chosen):
             plan = order.plan(number)
+            own = folder / scenario.name
             with show.stage(scenario) as stage:
-                result = await verify_locally(
-                    scenario, plan, folder / scenario.name, servers, stage
-                )
+                try:
+                    result = await verify_locally(scenario, plan, own, servers, stage)
+                except (ActivationError, CommandError, TimeoutError) as error:
+                    result = broken_off(scenario, order.seed, error, logs=own)
             show.ended(result)
             results.append(result)
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
@@ -127,6 +128,7 @@ class System:
         self.mock = MockHandler(http, self._handler_url)
         self.task_queue = f"activation.tasks.{name}"
         self.meant_to_be_down: set[str] = set()
+        self._replacing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._folder = folder
         self._settings = {
             **_SETTINGS,
@@ -166,6 +168,17 @@ class System:
     async def wait_ready(self) -> None:
         """Wait until all services are ready; errors as in `Child.wait_ready`."""
         await together(*(asyncio.to_thread(service.wait_ready) for service in self.services))
+
+    @asynccontextmanager
+    async def replacing(self, service: Service) -> AsyncIterator[None]:
+        """Have a service to oneself to end it, and start it again; two faults may want the same."""
+        name = service.process.name
+        async with self._replacing[name]:
+            self.meant_to_be_down.add(name)
+            yield
+            service.launch()
+            await asyncio.to_thread(service.wait_ready)
+            self.meant_to_be_down.discard(name)
 
     async def stop(self) -> None:
         """Mend what is broken, and end the services in the order that loses nothing."""

@@ -1,0 +1,165 @@
+"""Takes safeguards out of a service: Python imports this first where its folder is on PYTHONPATH.
+
+`SABOTAGE` names what is taken out, separated by commas.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+
+def fence() -> None:
+    """The result of any attempt counts as that of the present one, and no lease is ever lost."""
+    from activation.store.sql.queries import get
+    from activation.store.sql.store import SqlStore
+
+    finish = SqlStore.finish
+
+    async def finish_unfenced(self: SqlStore, results: Any) -> Any:
+        async with self._alone() as tx:
+            tasks = [await get(tx, result.claim.task_id) for result in results]
+        return await finish(
+            self,
+            [
+                replace(result, claim=replace(result.claim, attempt=task.attempt))
+                for result, task in zip(results, tasks, strict=True)
+            ],
+        )
+
+    async def renew_all(self: SqlStore, claims: Any, lease_s: float) -> Any:
+        return frozenset()
+
+    SqlStore.finish = finish_unfenced
+    SqlStore.renew = renew_all
+
+
+def sweep() -> None:
+    """Nobody looks into the outbox."""
+    from activation_gateway.relay import Relay
+
+    async def take_none(self: Relay) -> Any:
+        self._sweep = False
+        return []
+
+    Relay._take_ready = take_none
+
+
+def lease() -> None:
+    """Nobody takes tasks back from workers that are lost."""
+    from activation_gateway.reaper import Reaper
+
+    async def reap_none(self: Reaper) -> int:
+        return 0
+
+    Reaper._reap_some = reap_none
+
+
+def heartbeat() -> None:
+    """Workers do not renew their leases."""
+    from activation_worker.worker import Worker
+
+    async def renew_none(self: Worker) -> None:
+        await asyncio.Event().wait()
+
+    Worker._renew_leases = renew_none
+
+
+def order() -> None:
+    """Every task may run at once, whatever else its device waits for."""
+    from sqlalchemy import true
+
+    from activation.ports import Ready
+    from activation.store.sql import statements
+    from activation.store.sql.schema import tasks
+    from activation_gateway.intake import Intake
+
+    class Columns:
+        def __getattr__(self, name: str) -> Any:
+            return true() if name == "head" else getattr(tasks.c, name)
+
+    claim, commit = statements.Statements._claim, Intake._commit
+
+    def claim_any(self: Any) -> Any:
+        statements._t = Columns()
+        try:
+            return claim(self)
+        finally:
+            statements._t = tasks.c
+
+    async def offer_all(self: Intake, new: Any) -> Any:
+        answers = await commit(self, new)
+        self._offer([Ready(answer.task_id, None) for answer in answers])
+        return answers
+
+    statements.Statements._claim = claim_any
+    Intake._commit = offer_all
+
+
+def key() -> None:
+    """The gateway knows no request again."""
+    from activation_gateway.intake import Intake
+
+    accept = Intake.accept
+
+    async def accept_as_new(self: Intake, task: Any) -> Any:
+        return await accept(self, replace(task, idempotency=None))
+
+    Intake.accept = accept_as_new
+
+
+def lost_messages() -> None:
+    """Nobody notices that the broker has lost messages."""
+    from activation_gateway.relay import Relay
+
+    async def look_for_none(self: Relay, session: Any) -> None:
+        await asyncio.Event().wait()
+
+    Relay._look_for_lost = look_for_none
+
+
+def late_ack() -> None:
+    """Workers acknowledge messages as they come."""
+    from activation_worker.worker import Worker
+
+    consume = Worker._consume
+
+    class Acknowledged:
+        def __init__(self, delivery: Any) -> None:
+            self._delivery = delivery
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._delivery, name)
+
+        async def ack(self) -> None:
+            """Do nothing: it is done."""
+
+        requeue = dead_letter = ack
+
+    async def consume_at_once(self: Worker, session: Any) -> None:
+        put = self._arrived.put_nowait
+        acknowledging = set()
+
+        def put_acknowledged(delivery: Any) -> None:
+            task = asyncio.ensure_future(delivery.ack())
+            acknowledging.add(task)
+            task.add_done_callback(acknowledging.discard)
+            put(Acknowledged(delivery))
+
+        self._arrived.put_nowait = put_acknowledged
+        try:
+            await consume(self, session)
+        finally:
+            self._arrived.put_nowait = put
+
+    Worker._consume = consume_at_once
+
+
+SAFEGUARDS: dict[str, Callable[[], None]] = {
+    take_out.__name__: take_out
+    for take_out in (fence, sweep, lease, heartbeat, order, key, lost_messages, late_ack)
+}
+
+for name in filter(None, os.environ.get("SABOTAGE", "").split(",")):
+    SAFEGUARDS[name]()
