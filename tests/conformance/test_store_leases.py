@@ -1,7 +1,7 @@
 """Leases: renewing them, and taking back what a lost worker held."""
 
 from activation.domain.outcome import Reason
-from activation.domain.task import EventName, State
+from activation.domain.task import EventName, State, Waiting
 from activation.ports import Reaped, TaskStore
 from tests.support.clock import VirtualClock
 from tests.support.tasks import (
@@ -153,6 +153,28 @@ async def test_task_that_lost_all_its_attempts_is_a_dead_letter(
     assert (task.state, task.dead_letter, task.reason) == (State.FAILED, True, Reason.WORKER_LOST)
     assert task.finished_at == clock.now()
     assert (await store.history(task_id))[-1].name == EventName.FAILED
+
+
+async def test_a_reaped_task_rests_as_long_as_it_is_told(
+    store: TaskStore, clock: VirtualClock
+) -> None:
+    """It waits for its retry, and then it can be claimed; the wait follows the lost attempts."""
+    task_id = await accept(store)
+    rested = []
+
+    for _ in range(2):
+        await claim(store, task_id)
+        clock.advance(LEASE_S)
+        await store.reap(MAX_ATTEMPTS, limit=10, rest_s=lambda counted: 10.0 * counted)
+        task = await stored(store, task_id)
+        assert task.not_before is not None
+        rested.append((task.not_before - clock.now()).total_seconds())
+        assert task.waiting_for(clock.now()) is Waiting.FOR_RETRY
+        assert list(await store.take_ready(10)) == []
+        clock.advance(rested[-1])
+        assert [ready.task_id for ready in await store.take_ready(10)] == [task_id]
+
+    assert rested == [10.0, 20.0]
 
 
 async def test_attempts_that_were_handed_back_do_not_count_for_the_reaper(

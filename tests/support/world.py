@@ -105,7 +105,8 @@ class World:
         self.endings = Endings(self.store, on_ready=self.relay.wake)
         self.reaper = Reaper(
             self.store,
-            max_attempts=self.policy.max_attempts,
+            policy=self.policy,
+            draw=lambda: 0.0,
             every_s=REAP_S,
             patience_s=0.0,
             retention_s=86_400.0,

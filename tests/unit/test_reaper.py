@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from activation.domain.outcome import Reason
+from activation.domain.retry import RetryPolicy
 from activation.domain.task import State
 from activation.errors import StoreUnavailableError
 from activation_gateway.reaper import Reaper
@@ -29,7 +30,8 @@ class Setting:
         self.store = FaultyStore(LoopClock())
         self._reaper = Reaper(
             self.store,
-            max_attempts=max_attempts,
+            policy=RetryPolicy(max_attempts=max_attempts, base_s=8.0),
+            draw=lambda: 0.5,
             every_s=EVERY_S,
             patience_s=patience_s,
             retention_s=RETENTION_S,
@@ -55,6 +57,20 @@ async def test_task_of_a_lost_worker_is_ready_again() -> None:
     [line] = [line for line in logs if line["event"] == "lease_reaped"]
     assert (task.state, task.reason) == (State.QUEUED, Reason.WORKER_LOST)
     assert (str(task_id), "worker-a", 1) == (line["task_id"], line["worker"], line["attempt"])
+
+
+async def test_task_of_a_lost_worker_rests_before_it_runs_again() -> None:
+    """Else all that a task killed together with its worker would begin together with it again."""
+    setting = Setting()
+    task_id = await accept(setting.store)
+    await claim(setting.store, task_id, "worker-a", LEASE_S)
+
+    await setting.work_for(LEASE_S + EVERY_S / 2)
+
+    task = await stored(setting.store, task_id)
+    assert task.not_before is not None
+    rests_s = (task.not_before - setting.store.now()).total_seconds()
+    assert rests_s == pytest.approx(0.5 * 8.0, abs=EVERY_S)
 
 
 async def test_valid_lease_is_left_alone() -> None:

@@ -1,6 +1,6 @@
 """What the services need from the store, in the words of the domain."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -151,6 +151,11 @@ class Notice:
     ended: frozenset[TaskId] | None = None
 
 
+def at_once(_: int) -> float:
+    """Let no task rest."""
+    return 0.0
+
+
 class TaskStore(Protocol):
     """Where tasks live: the one truth about them.
 
@@ -212,10 +217,17 @@ class TaskStore(Protocol):
         """
         ...
 
-    async def reap(self, max_attempts: int, limit: int) -> Sequence[Reaped]:
-        """Take back running tasks whose lease ran out: ready again, or failed for good.
+    async def reap(
+        self, max_attempts: int, limit: int, rest_s: Callable[[int], float] = at_once
+    ) -> Sequence[Reaped]:
+        """Take back running tasks whose lease ran out: queued again, or failed for good.
 
         The lost attempt counts; a task without attempts left becomes a dead letter.
+
+        Args:
+            max_attempts: How many there are.
+            limit: At most so many tasks, what was lost first.
+            rest_s: Says how long a task rests that has used so many attempts.
         """
         ...
 

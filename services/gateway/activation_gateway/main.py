@@ -86,7 +86,7 @@ async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore
     endings = Endings(store, on_ready=relay.wake)
     reaper = Reaper(
         store,
-        max_attempts=settings.max_attempts,
+        policy=settings.retry_policy(),
         every_s=settings.reap_every_s,
         patience_s=settings.reap_patience_s,
         retention_s=settings.retention_s,

@@ -4,8 +4,11 @@ Every gateway runs one; they do not get in each other's way.
 """
 
 import asyncio
+import random
+from collections.abc import Callable
 
 from activation.domain.outcome import Reason
+from activation.domain.retry import RetryPolicy
 from activation.domain.task import ENDED
 from activation.errors import StoreUnavailableError
 from activation.ports import TaskStore
@@ -24,24 +27,28 @@ class Reaper:
 
     Args:
         store: Where the tasks live.
-        max_attempts: A task that lost so many attempts is a dead letter.
+        policy: How many attempts a task may lose before it is a dead letter, and how long it rests
+            after each.
         every_s: Pause between two looks at the leases.
         patience_s: How long the store must have answered, since the start and since its latest
             outage. Leases ran out meanwhile, and workers that live renew theirs first.
         retention_s: How long ended tasks are kept.
+        draw: Random numbers in [0, 1) for the jitter of the rests.
     """
 
     def __init__(
         self,
         store: TaskStore,
         *,
-        max_attempts: int,
+        policy: RetryPolicy,
         every_s: float,
         patience_s: float,
         retention_s: float,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
-        self._max_attempts = max_attempts
+        self._policy = policy
+        self._draw = draw
         self._every_s = every_s
         self._patience_s = patience_s
         self._retention_s = retention_s
@@ -68,7 +75,11 @@ class Reaper:
                 log.warning("leases_unreadable", error=str(error))
 
     async def _reap_some(self) -> int:
-        reaped = await self._store.reap(self._max_attempts, _AT_ONCE)
+        reaped = await self._store.reap(
+            self._policy.max_attempts,
+            _AT_ONCE,
+            lambda counted: self._policy.rest_s(counted, self._draw()),
+        )
         for lost in reaped:
             metrics.LEASES_REAPED.inc()
             if lost.state in ENDED:

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import assert_never
 
 from activation.clock import Clock
-from activation.domain.retry import Verdict
+from activation.domain.retry import after_loss
 from activation.domain.task import (
     ENDED,
     UNFINISHED,
@@ -37,6 +37,7 @@ from activation.ports import (
     Result,
     StoreStatus,
     TaskQuery,
+    at_once,
 )
 from activation.store.record import CANCELLED, WORKER_LOST, Record
 
@@ -177,17 +178,18 @@ class MemoryStore:
             return None
         return record.task.state
 
-    async def reap(self, max_attempts: int, limit: int) -> Sequence[Reaped]:
+    async def reap(
+        self, max_attempts: int, limit: int, rest_s: Callable[[int], float] = at_once
+    ) -> Sequence[Reaped]:
         """Take back first what was lost the longest ago."""
         lost = self._oldest(lambda record: record.task.lease_until, self.now())[:limit]
-        reaped = [self._reap(record, max_attempts) for record in lost]
+        reaped = [self._reap(record, max_attempts, rest_s) for record in lost]
         self._announce(task.task_id for task in reaped)
         return reaped
 
-    def _reap(self, record: Record, max_attempts: int) -> Reaped:
+    def _reap(self, record: Record, max_attempts: int, rest_s: Callable[[int], float]) -> Reaped:
         held = record.task
-        used_up = held.attempt - held.uncounted >= max_attempts
-        verdict = Verdict(State.FAILED, dead_letter=True) if used_up else Verdict(State.QUEUED)
+        verdict = after_loss(held.attempt - held.uncounted, max_attempts, rest_s)
         record.end_attempt(self.now(), WORKER_LOST, verdict)
         self._advance(held.equipment)
         return Reaped(

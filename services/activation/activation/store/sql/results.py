@@ -1,11 +1,11 @@
 """The ends of attempts as rows of a batch, and back."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from activation.domain.outcome import Outcome, Reason
-from activation.domain.retry import RetryPolicy
+from activation.domain.retry import after_loss
 from activation.domain.task import ENDED, Claim, EventName, State, TaskId
 from activation.ports import Result
 from activation.store.sql.database import Row
@@ -76,7 +76,7 @@ def _name(result: Result, state: State) -> EventName:
     return EventName.RETRY_SCHEDULED
 
 
-def lost_attempt(row: Row, policy: RetryPolicy) -> Result:
+def lost_attempt(row: Row, max_attempts: int, rest_s: Callable[[int], float]) -> Result:
     """Judge a running task whose lease ran out."""
     outcome = Outcome(Reason.WORKER_LOST, "The worker was lost before it could report")
     claim = Claim(
@@ -89,7 +89,7 @@ def lost_attempt(row: Row, policy: RetryPolicy) -> Result:
         accepted_at=row["accepted_at"],
         waited_s=0.0,
     )
-    return Result(claim, outcome, policy.judge(outcome, counted=row["counted"], draw=0.0))
+    return Result(claim, outcome, after_loss(row["counted"], max_attempts, rest_s))
 
 
 def fence(result: Result) -> Fence:
