@@ -75,6 +75,7 @@ def test_the_document_says_what_became_of_every_request() -> None:
         "atSeconds": 0.0,
         "answerSeconds": 0.25,
         "endSeconds": 2.5,
+        "attempts": 1,
         "verdict": "ok",
     }
 

@@ -15,7 +15,7 @@ from activation_cli.verify.system import Link, System, execute
 
 _BROKER_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.05
-_LONG_CALL_S: Final = 1.5  # the others take less than a second
+_LONG_CALL_S: Final = 2.5  # the others take less
 _POISON_S: Final = 45.0  # for a poison task to use up its attempts
 
 Kind = Literal["gateway", "worker"]
@@ -90,7 +90,7 @@ def zombie(*, for_s: float, calls: int) -> Fault:
     async def strike(system: System, chance: random.Random) -> None:
         await system.mock.play(
             {"do": "answer", "status": 500, "latency_s": 1.5, "times": calls},
-            {"do": "answer", "latency_s": 3.0, "times": None},
+            {"do": "answer", "latency_s": 6.0, "times": None},
         )
         await asyncio.sleep(0.7)  # so that both workers have begun such calls
         await freeze.strike(system, chance)

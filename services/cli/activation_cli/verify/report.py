@@ -84,7 +84,7 @@ def broken_off(scenario: Scenario, seed: int, error: Exception, *, logs: Path) -
 def document(results: Sequence[Result], run_at: datetime) -> dict[str, Any]:
     """Return the report as JSON has it: times in seconds, names as in the text."""
     return {
-        "runAt": run_at.isoformat(),
+        "runAt": run_at.isoformat(timespec="seconds"),
         "passed": all(result.passed for result in results),
         "scenarios": [_scenario(result) for result in results],
     }
@@ -104,6 +104,7 @@ def write(report: dict[str, Any], text: str, page: str, folder: Path) -> None:
 
 def _scenario(result: Result) -> dict[str, Any]:
     verdicts = result.account.verdicts()
+    attempts = {result.account.request_of(task): task["attempt"] for task in result.account.tasks}
     return {
         "name": result.scenario.name,
         "does": result.scenario.does,
@@ -131,6 +132,7 @@ def _scenario(result: Result) -> dict[str, Any]:
                 "atSeconds": sample.at_s,
                 "answerSeconds": sample.answer_s,
                 "endSeconds": sample.end_s,
+                "attempts": attempts.get(post.key, 0),
                 "verdict": verdicts[str(post.key)].value,
             }
             for post, sample in zip(result.account.first_posts(), result.samples(), strict=True)

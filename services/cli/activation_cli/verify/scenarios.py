@@ -68,7 +68,7 @@ PROCESSES: Final = (
         "leases are renewed: nothing is called twice",
         promises=(all_succeed, promises.nothing_is_called_again),
         round_s=3.0,
-        handler_s=5.0,
+        handler_s=7.0,
     ),
     Scenario(
         "worker-killed",
@@ -97,7 +97,7 @@ PROCESSES: Final = (
         "worker-frozen",
         "SIGSTOP to a worker for longer than its lease, while its calls fail; then SIGCONT",
         "its late results change nothing: the later attempts have succeeded",
-        (Timed(faults.zombie(for_s=6.0, calls=30), within=(0.2, 0.4)),),
+        (Timed(faults.zombie(for_s=7.5, calls=30), within=(0.2, 0.4)),),
         (promises.something_is_called_again,),
     ),
     Scenario(
@@ -106,6 +106,7 @@ PROCESSES: Final = (
         "it becomes a dead letter, and its neighbours succeed",
         (Timed(faults.poisoned(), within=(0.2, 0.3)),),
         (promises.one_is_given_up,),
+        handler_s=1.2,  # so that neighbours are always caught in their calls
         settings={"max_attempts": 3},
     ),
     Scenario(
