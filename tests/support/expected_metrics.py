@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.account import Row
+from activation_cli.verify.accountant import Row
 from tests.support.exposition import Exposition, series
 from tests.support.known_work import end_of
 

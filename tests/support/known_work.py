@@ -18,7 +18,7 @@ import httpx
 from activation.broker import write_message
 from activation.domain.task import TaskId
 from activation.ports import Ready
-from tests.support.account import Row
+from activation_cli.verify.accountant import Row
 from tests.support.exposition import OPENMETRICS, Exposition
 from tests.support.rabbitmq_vhost import Vhost
 from tests.support.system import Service, System, eventually
