@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test e2e test-docker check fmt bench clean
+.PHONY: help run up down test e2e test-docker check fmt generate bench clean
 
 help:
 	@awk -f scripts/menu.awk $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ e2e: ## the tests in a kind cluster of their own, 15 minutes (T=tests/e2e/test_k
 	@scripts/bootstrap e2e
 	@scripts/test $(or $(T),tests/e2e)
 
-check: ## lint, format, types, and whether uv.lock is in step
+check: ## lint, format, types, and whether uv.lock and what is generated are in step
 	@scripts/bootstrap test
 	@scripts/check
 
@@ -41,6 +41,10 @@ fmt: ## repair format and lint where a machine can
 	@scripts/bootstrap test
 	@$(PYTHON) -m ruff format
 	@$(PYTHON) -m ruff check --fix
+
+generate: ## write dashboards, rules and alerts from observability/ into the chart
+	@scripts/bootstrap test
+	@$(PYTHON) -m observability.generate
 
 bench: ## measure, beside bare FastAPI and a bare aio-pika loop; results in bench/
 	@scripts/bootstrap bench
