@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from activation_cli.local.ports import LOOPBACK
-from tests.support.span_receiver import Span, Spans, receiving
+from tests.support.span_receiver import Spans, receiving
+from tests.support.spans import ATTEMPT, tree
 from tests.support.system import Service, System, eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -21,31 +22,6 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", received.url)
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")  # ms
         yield received
-
-
-def tree(spans: list[Span]) -> list[str]:
-    """Draw a trace: a span on a line, indented below its parent, in the order they began."""
-
-    def draw(parent_id: str, depth: int) -> Iterator[str]:
-        for span in spans:
-            if span.parent_id == parent_id:
-                service = span.service.removeprefix("activation-")
-                yield f"{'  ' * depth}{service}: {span.name} ({span.kind})"
-                yield from draw(span.span_id, depth + 1)
-
-    known = {span.span_id for span in spans}
-    roots = {span.parent_id for span in spans} - known
-    return [line for root in roots for line in draw(root, 0)]
-
-
-ATTEMPT = [
-    "  gateway: send activation.tasks (PRODUCER)",
-    "    worker: process activation.tasks (CONSUMER)",
-    "      worker: claim (INTERNAL)",
-    "      worker: POST (CLIENT)",
-    "        handler: POST /api/v1/equipment/cpe/{equipment} (SERVER)",
-    "      worker: finish (INTERNAL)",
-]
 
 
 async def submit(system: System, gateway: Service | None = None) -> str:

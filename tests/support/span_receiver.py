@@ -13,22 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as RawSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from activation_cli.local.ports import LOOPBACK
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A span as it arrived."""
-
-    service: str
-    name: str
-    kind: str
-    trace_id: str
-    span_id: str
-    parent_id: str
-    failed: bool
-    started_ns: int
-    attributes: dict[str, Any]
-    linked: tuple[tuple[str, str], ...]
+from tests.support.spans import Span
 
 
 @dataclass(slots=True)
