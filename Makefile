@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test e2e test-docker check fmt generate bench clean
+.PHONY: help run up observe down test e2e test-docker check fmt generate bench clean
 
 help:
 	@awk -f scripts/menu.awk $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ run: ## a whole system on this machine, at http://localhost:8000 (PORT, HANDLER_
 ##@ Use in Kubernetes
 up: ## the whole system in a kind cluster, at http://localhost:8000 (PORT, KIND_CLUSTER, KIND_NODE_IMAGE, CHARTS, KIND_LOAD)
 	@scripts/cluster up
+
+observe: ## traces, metrics and dashboards beside it (OBSERVE_WITHOUT leaves parts out)
+	@scripts/cluster observe
 
 down: ## delete that cluster
 	@scripts/cluster down
