@@ -15,6 +15,7 @@ from activation_cli.main import app
 from tests.support.dockerfile import read_dockerfile
 from tests.support.helm import Chart
 from tests.support.manifests import of_kind, one, pod_templates, read_manifests
+from tests.support.observability import PORTS, STACK, read_stack
 from tests.support.pod_security import violations
 from tests.support.skaffold import (
     PROFILES,
@@ -36,8 +37,7 @@ each_profile = pytest.mark.parametrize("profiles", PROFILES, ids="+".join)
 
 def preset(profiles: tuple[str, ...]) -> str:
     """The preset whose file is given to Helm."""
-    (path,) = release(read_config(*profiles))["valuesFiles"]
-    return Path(path).stem.removeprefix("values-")
+    return Path(release(read_config(*profiles))["valuesFiles"][0]).stem.removeprefix("values-")
 
 
 def programs() -> dict[str, str]:
@@ -87,7 +87,7 @@ def test_profiles_are_on_where_they_belong() -> None:
         for profile in read_config()["profiles"]
     }
 
-    assert profiles == {"dev": ["dev"], "production": [], "verify": ["verify"]}
+    assert profiles == {"dev": ["dev"], "production": [], "observability": [], "verify": ["verify"]}
 
 
 @each_profile
@@ -147,7 +147,7 @@ def test_sync_may_write_what_it_must(target: str) -> None:
 
 @each_profile
 def test_files_are_there(profiles: tuple[str, ...]) -> None:
-    """Chart, values, the Job of `skaffold verify`, and the script that brings KEDA."""
+    """Chart, values, and the script that brings KEDA."""
     config = read_config(*profiles)
     (hook,) = config["deploy"]["helm"]["hooks"]["before"]
     script = ROOT / hook["host"]["command"][-1].split()[1]
@@ -162,8 +162,10 @@ def test_chart_takes_the_values_and_runs_the_images_built(
     profiles: tuple[str, ...], chart: Chart
 ) -> None:
     """The strict schema knows each value, and every pod of ours runs an image of this build."""
-    values = chart_values(read_config(*profiles), TAGS)
-    render = chart.render(values, {"handler": {"url": ""}}, preset=preset(profiles))
+    config = read_config(*profiles)
+    files = [yaml.safe_load((ROOT / path).read_text()) for path in release(config)["valuesFiles"]]
+    values = chart_values(config, TAGS)
+    render = chart.render(*files, values, {"handler": {"url": ""}}, preset=preset(profiles))
 
     images = {
         container["image"]
@@ -226,6 +228,32 @@ def test_forwarded_ports_exist(forward: dict[str, Any], whole_chart: Chart) -> N
     assert forward["port"] in [port["port"] for port in service["spec"]["ports"]]
     assert forward["namespace"] == release(read_config())["namespace"]
     assert forward["localPort"] != 8000
+
+
+def test_observability_brings_the_stack_and_tells_the_chart_of_it() -> None:
+    """The same folder, and the same values on top of those of the preset, as `make observe`."""
+    config = read_config("production", "observability")
+
+    assert config["manifests"]["kustomize"]["paths"] == [STACK]
+    assert release(config)["valuesFiles"] == [
+        "charts/activation/values-production.yaml",
+        f"{STACK}/values.yaml",
+    ]
+
+
+def test_observability_forwards_the_ports_for_people() -> None:
+    """Each is a port of a Service of the stack, and the same on this machine."""
+    added = [
+        each
+        for each in read_config("observability")["portForward"]
+        if each not in read_config()["portForward"]
+    ]
+
+    assert {each["resourceName"]: each["localPort"] for each in added} == PORTS
+    for each in added:
+        service = one(read_stack(), f"Service/{each['resourceName']}")
+        assert each["namespace"] == service["metadata"]["namespace"]
+        assert each["port"] in [port["port"] for port in service["spec"]["ports"]]
 
 
 def test_verify_asks_the_gateway_for_an_activation_and_waits(chart: Chart) -> None:

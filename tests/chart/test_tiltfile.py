@@ -14,6 +14,7 @@ from activation_cli.main import app
 from tests.support.dockerfile import read_dockerfile
 from tests.support.helm import CHART, Chart
 from tests.support.manifests import Manifest, identity, of_kind, one
+from tests.support.observability import STACK, read_stack
 from tests.support.skaffold import nested, read_config, release
 from tests.support.tiltfile import TILTFILE, Evaluation
 
@@ -42,6 +43,13 @@ metadata: {name: activation-migration-0a1b2c3d}
 def tilt() -> Evaluation:
     """`tilt up`."""
     return Evaluation(RENDERED).run()
+
+
+@pytest.fixture
+def observed() -> Evaluation:
+    """`tilt up -- --observability`."""
+    read_stack()  # or there is nothing to evaluate
+    return Evaluation(RENDERED, flags=frozenset({"observability"})).run()
 
 
 @pytest.fixture
@@ -238,18 +246,18 @@ def test_keda_comes_by_the_script_that_skaffold_uses(tilt: Evaluation) -> None:
     assert context == "kind-of-test"
 
 
-def test_forwarded_ports_are_those_of_skaffold(tilt: Evaluation) -> None:
-    """The API and RabbitMQ's management, at the same addresses."""
-    forwards = {
-        name: (each.port_forwards["local"], each.port_forwards["container"])
-        for name, each in tilt.resources.items()
-        if each.port_forwards
-    }
-
-    assert forwards == {
-        each["resourceName"]: (each["localPort"], each["port"])
-        for each in read_config()["portForward"]
-    }
+def test_forwarded_ports_are_those_of_skaffold(tilt: Evaluation, observed: Evaluation) -> None:
+    """The API and RabbitMQ's management, and what shows the stack, at the same addresses."""
+    for evaluation, profiles in ((tilt, ()), (observed, ("observability",))):
+        forwards = {
+            name: (each.port_forwards["local"], each.port_forwards["container"])
+            for name, each in evaluation.resources.items()
+            if each.port_forwards
+        }
+        assert forwards == {
+            each["resourceName"]: (each["localPort"], each["port"])
+            for each in read_config(*profiles)["portForward"]
+        }
 
 
 @pytest.mark.parametrize("name", ["activation-gateway", "activation-rabbitmq"])
@@ -265,6 +273,20 @@ def test_forwarded_ports_exist(name: str, tilt: Evaluation, whole: list[Manifest
     }
 
     assert tilt.resources[name].port_forwards["container"] in ports
+
+
+def test_observability_is_brought_when_it_is_asked_for(
+    tilt: Evaluation, observed: Evaluation
+) -> None:
+    """All objects of the stack, its Deployments in a group, and the chart told of it."""
+    stack = read_stack()
+    placed = {name for name, each in observed.resources.items() if each.labels == ["observability"]}
+
+    assert not set(map(identity, stack)) & set(map(identity, tilt.applied))
+    assert set(map(identity, stack)) <= set(map(identity, observed.applied))
+    assert placed == {each["metadata"]["name"] for each in of_kind(stack, "Deployment")}
+    assert f"{STACK}/values.yaml" not in template_command(tilt)
+    assert template_command(observed)[-1] == f"{STACK}/values.yaml"  # the last one wins
 
 
 @pytest.mark.parametrize(("subcommand", "at_once"), [("up", False), ("ci", True), ("down", False)])

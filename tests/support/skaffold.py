@@ -17,7 +17,10 @@ PROFILES: Final[list[tuple[str, ...]]] = [
     ("dev",),
     ("production",),
     ("verify",),
+    ("observability",),
     ("dev", "production"),
+    ("dev", "observability"),
+    ("production", "observability"),
 ]
 
 Config = dict[str, Any]
@@ -40,8 +43,12 @@ KNOWN: Final = {
     "pullParent noCache squash secrets ssh",
     "build.artifacts[].sync": "manual infer auto hooks",
     "build.artifacts[].sync.manual[]": "src dest strip",
+    "manifests": "transform validate output rawYaml remoteManifests kustomize helm kpt hooks",
+    "manifests.kustomize": "paths buildArgs",
     "deploy": "docker helm kpt kubectl cloudrun statusCheck statusCheckDeadlineSeconds "
     "tolerateFailuresUntilDeadline kubeContext logs",
+    "deploy.kubectl": "flags remoteManifests defaultNamespace hooks",
+    "deploy.kubectl.flags": "global apply delete disableValidation",
     "deploy.helm": "releases flags hooks concurrency",
     "deploy.helm.hooks": _HOOKS,
     "deploy.helm.hooks.before[]": "host container",
@@ -111,6 +118,9 @@ def _apply(patch: Config, config: Config) -> None:
     node: Any = config
     for step in way:
         node = node[_key(node, step)]
+    if patch["op"] == "add" and last == "-":
+        node.append(patch["value"])
+        return
     key = _key(node, last)
     if patch["op"] == "replace":
         node[key]  # raises where there is nothing to replace

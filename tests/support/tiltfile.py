@@ -11,12 +11,16 @@ from typing import Any, Final
 import starlark
 import yaml
 
+from tests.support.observability import read_stack
+
 TILTFILE: Final = Path(__file__).parents[2] / "Tiltfile"
 
 # Tilt's modules, made of functions that have no dot in their name here.
 _MODULES: Final = """
 os = struct(getenv=os_getenv, path=struct(exists=os_path_exists))
-config = struct(tilt_subcommand=tilt_subcommand)
+config = struct(
+    tilt_subcommand=tilt_subcommand, define_bool=config_define_bool, parse=config_parse
+)
 """
 
 
@@ -52,12 +56,14 @@ class Evaluation:
         subcommand: That of Tilt: up, ci, down.
         environment: The variables.
         present: The paths that exist.
+        flags: What stands behind `--`, as in `tilt up -- --observability`.
     """
 
     rendered: str
     subcommand: str = "up"
     environment: Mapping[str, str] = field(default_factory=dict)
     present: frozenset[str] = frozenset({"charts/activation/charts"})
+    flags: frozenset[str] = frozenset()
 
     contexts: list[str] = field(default_factory=list, init=False)
     images: dict[str, Image] = field(default_factory=dict, init=False)
@@ -66,6 +72,7 @@ class Evaluation:
     applied: list[dict[str, Any]] = field(default_factory=list, init=False)  # by Tilt
     outside: list[dict[str, Any]] = field(default_factory=list, init=False)  # by kubectl
     resources: dict[str, Resource] = field(default_factory=dict, init=False)
+    defined: set[str] = field(default_factory=set, init=False)  # flags
 
     def run(self) -> "Evaluation":
         """Evaluate the Tiltfile.
@@ -79,6 +86,8 @@ class Evaluation:
         module["TRIGGER_MODE_MANUAL"] = "manual"
         for function in (
             self.allow_k8s_contexts,
+            self.config_define_bool,
+            self.config_parse,
             self.decode_yaml_stream,
             self.docker_build,
             self.encode_yaml_stream,
@@ -86,6 +95,7 @@ class Evaluation:
             self.k8s_context,
             self.k8s_resource,
             self.k8s_yaml,
+            self.kustomize,
             self.local,
             self.local_resource,
             self.os_getenv,
@@ -104,6 +114,18 @@ class Evaluation:
 
     def allow_k8s_contexts(self, contexts: str) -> None:
         self.contexts.append(contexts)
+
+    def config_define_bool(self, name: str) -> None:
+        self.defined.add(name)
+
+    def config_parse(self) -> dict[str, bool]:
+        """Return the flags that are given; Tilt refuses one that is not defined."""
+        if undefined := self.flags - self.defined:
+            raise ValueError(f"flags that the Tiltfile does not define: {undefined}")
+        return dict.fromkeys(self.flags, True)
+
+    def kustomize(self, path_to_dir: str) -> str:
+        return self.encode_yaml_stream(read_stack(path_to_dir))
 
     def os_getenv(self, key: str, default: str) -> str:
         return self.environment.get(key, default)
