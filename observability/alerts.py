@@ -83,7 +83,7 @@ def _burns(name: str, objective: Objective, summary: str, what: str) -> Iterator
             summary=summary,
             description=(
                 f"{{{{ $value | humanizePercentage }}}} of the {what} in the last {burn.window}; "
-                f"{objective.budget:.1%} may. The error budget burns more than "
+                f"{100 * objective.budget:g}% may. The error budget burns more than "
                 f"{burn.factor:g} times as fast as it may."
             ),
         )
@@ -227,7 +227,7 @@ ALERTS: Final = (
         severity="ticket",
         expr=f"{_NEW_DEAD_LETTERS} > 0",
         summary="Some customers' activations were given up and wait for an operator",
-        description="{{ $value }} tasks became dead letters within the last hour.",
+        description="Tasks that became dead letters within the last hour: {{ $value }}.",
     ),
     Alert(
         name="ActivationTasksRefused",
