@@ -57,6 +57,13 @@ CONTRADICTIONS: Final[dict[str, tuple[Values, str]]] = {
         },
         "worker.autoscaling.minReplicas is above",
     ),
+    "metrics that nobody may read": (
+        {
+            "monitoring": {"podMonitors": {"enabled": True}},
+            "networkPolicy": {"metricsFrom": []},
+        },
+        "networkPolicy.metricsFrom is empty",
+    ),
     "no time to leave": (
         {"gateway": {"drainDelaySeconds": 25}},
         "gateway.terminationGracePeriodSeconds must be at least",
@@ -107,3 +114,17 @@ def test_missing_keda_is_named(chart: Chart) -> None:
     found = chart.render(kinds=("apps/v1/Deployment", "keda.sh/v1alpha1/ScaledObject"))
     assert without.manifests
     assert found.manifests
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [("podMonitors", "PodMonitor"), ("rules", "PrometheusRule")]
+)
+def test_missing_operator_is_named(chart: Chart, value: str, kind: str) -> None:
+    """Without the Prometheus operator the message names the value that asks for it."""
+    on: Values = {"keda": {"enabled": False}, "monitoring": {value: {"enabled": True}}}
+    known = ("apps/v1/Deployment", f"monitoring.coreos.com/v1/{kind}")
+
+    with pytest.raises(HelmError, match=rf"{kind} is not in this cluster: .*monitoring\.{value}"):
+        chart.render(on, kinds=("apps/v1/Deployment",))
+
+    assert chart.render(on, kinds=known).manifests

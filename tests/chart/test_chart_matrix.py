@@ -22,8 +22,9 @@ from tests.support.pod_security import violations
 ABOUT: Final = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())
 # The oldest that the chart allows, and the newest that is known.
 KUBERNETES: Final = [ABOUT["kubeVersion"].removeprefix(">=").removesuffix(".0-0"), "1.37"]
-# Kinds that Kubernetes gets from KEDA: their fields are in test_chart_scaling.
-CUSTOM: Final = {"ScaledObject", "TriggerAuthentication"}
+# Kinds that Kubernetes gets from KEDA and from the Prometheus operator: their fields are in
+# test_chart_scaling and test_chart_monitoring.
+CUSTOM: Final = {"ScaledObject", "TriggerAuthentication", "PodMonitor", "PrometheusRule"}
 # Their names stand in no label and in no address: Kubernetes allows 253 characters.
 LONG_NAMED: Final = {"ConfigMap", "Secret", "Role", "RoleBinding"}
 LABEL: Final = re.compile(r"([A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?)?")
@@ -65,6 +66,13 @@ SWITCHES: Final[dict[str, Values]] = {
     "own account": {"serviceAccount": {"create": False, "name": "payments"}},
     "no migration": {"migration": {"enabled": False}},
     "no rbac": {"tests": {"rbac": False}},
+    "monitoring": {
+        "monitoring": {
+            "podMonitors": {"enabled": True, "labels": {"release": "prometheus"}},
+            "rules": {"enabled": True, "labels": {"release": "prometheus"}},
+            "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Activation"}},
+        }
+    },
     "one of each": {"gateway": {"replicas": 1}, "worker": {"replicas": 1}},
     "labels": {
         "commonLabels": {
@@ -107,7 +115,7 @@ CASES: Final = {
     **{
         f"whole {preset}, {switch}": Case("whole_chart", preset, SWITCHES[switch], "activation")
         for preset in helm.PRESETS
-        for switch in ("as it is", "own secrets", "keda off")
+        for switch in ("as it is", "own secrets", "keda off", "monitoring")
     },
     **{
         f"whole, release {release[:12]}": Case("whole_chart", "production", {}, release)

@@ -38,6 +38,12 @@ NEEDS: Final[dict[str, Values]] = {
     "broker.existingSecret": EXTERNAL_BROKER,
     "broker.managementUrl": EXTERNAL_BROKER,
     "database.existingSecret": EXTERNAL_DATABASE,
+    "monitoring.podMonitors.": {"monitoring": {"podMonitors": {"enabled": True}}},
+    "monitoring.rules.": {"monitoring": {"rules": {"enabled": True}}},
+    "monitoring.dashboards.": {"monitoring": {"dashboards": {"enabled": True}}},
+    "monitoring.podMonitors.enabled": {},
+    "monitoring.rules.enabled": {},
+    "monitoring.dashboards.enabled": {},
 }
 # Another valid value, where one cannot be made of the value that is there.
 OTHERS: Final[dict[str, Any]] = {
@@ -53,11 +59,14 @@ OTHERS: Final[dict[str, Any]] = {
     "tracing.endpoint": "https://collector.example.com",
     "broker.managementUrl": "https://rabbitmq.example.com",
     "tests.equipment": "ABC123456",
+    "monitoring.podMonitors.interval": "15s",
+    "monitoring.rules.runbookUrl": "https://runbooks.example.com",
 }
 # The same, for each value of this name.
 OTHERS_BY_NAME: Final[dict[str, Any]] = {
     "digest": f"sha256:{64 * '0'}",
     "annotations": {"example.com/a": "b"},
+    "labels": {"example.com/a": "b"},
     "podAnnotations": {"example.com/a": "b"},
     "podLabels": {"example.com/a": "b"},
     "commonLabels": {"example.com/a": "b"},

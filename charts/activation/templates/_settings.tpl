@@ -17,8 +17,8 @@ OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
 # The migration job does this; pods wait for it.
 ACTIVATION_MIGRATE_AT_START: "false"
 ACTIVATION_STORE_POOL_SIZE: {{ .Values.database.poolSize | quote }}
-ACTIVATION_TASK_QUEUE: {{ .Values.broker.taskQueue }}
-ACTIVATION_DEAD_QUEUE: {{ .Values.broker.deadQueue }}
+ACTIVATION_TASK_QUEUE: {{ .Values.broker.taskQueue | quote }}
+ACTIVATION_DEAD_QUEUE: {{ .Values.broker.deadQueue | quote }}
 ACTIVATION_MAX_ATTEMPTS: {{ .Values.retry.maxAttempts | quote }}
 ACTIVATION_RETRY_BASE_S: {{ .Values.retry.baseSeconds | quote }}
 ACTIVATION_RETRY_CAP_S: {{ .Values.retry.capSeconds | quote }}
