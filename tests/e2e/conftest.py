@@ -83,8 +83,8 @@ async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[KindCluster]:
 
 @session
 async def installation(cluster: KindCluster) -> Release:
-    """A release with nothing but the values of `make up`, installed into an empty namespace."""
-    release = Release(await cluster.empty_namespace("installation"), cluster.tag)
+    """A release as `make up` makes it, in an empty namespace: nothing but its values."""
+    release = Release(await cluster.empty_namespace("activation"), cluster.tag)
     await release.install()
     return release
 

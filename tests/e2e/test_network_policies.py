@@ -28,11 +28,11 @@ def reach(address):
     return True
 print(json.dumps({address: reach(address) for address in sys.argv[1:]}))
 """
-GATEWAY: Final = "activation-gateway.installation.svc:8000"
-HANDLER: Final = "activation-handler.installation.svc:8080"
-BROKER: Final = "activation-rabbitmq.installation.svc:5672"
-MANAGEMENT: Final = "activation-rabbitmq.installation.svc:15672"
-DATABASE: Final = "activation-postgres.installation.svc:5432"
+GATEWAY: Final = "activation-gateway.activation.svc:8000"
+HANDLER: Final = "activation-handler.activation.svc:8080"
+BROKER: Final = "activation-rabbitmq.activation.svc:5672"
+MANAGEMENT: Final = "activation-rabbitmq.activation.svc:15672"
+DATABASE: Final = "activation-postgres.activation.svc:5432"
 STRANGER: Final = "stranger.elsewhere.svc:8080"
 KUBERNETES: Final = "kubernetes.default.svc:443"
 

@@ -15,7 +15,9 @@ INSTALLATION_PORT: Final = 30080  # the NodePort of values-dev.yaml
 LOAD_PORT: Final = 30081  # the one of tests/e2e/values.yaml
 SERVICES: Final = ("gateway", "worker", "handler")
 
+_SCRIPT: Final = str(ROOT / "scripts" / "cluster")
 _PREPARE_S: Final = 1200.0  # all images built, on two cores
+_OBSERVE_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,15 @@ class KindCluster:
         await kube.make_namespace()
         return kube
 
+    async def observe(self) -> str:
+        """Bring k8s/observability up beside a release in `activation`, as `make observe` does.
+
+        Returns:
+            What it prints.
+        """
+        environment = {**self.kube.environment, "KIND_CLUSTER": self.name}
+        return await programs.run(_SCRIPT, "observe", limit_s=_OBSERVE_S, environment=environment)
+
     async def tag_again(self, tag: str) -> None:
         """Load the same images under another tag."""
         images = [f"activation-{service}" for service in SERVICES]
@@ -72,7 +83,7 @@ async def prepare(name: str, folder: Path) -> KindCluster:
     config = _write_config(folder)
     kube = Kube(folder / "kubeconfig")
     printed = await programs.run(
-        str(ROOT / "scripts" / "cluster"),
+        _SCRIPT,
         "prepare",
         limit_s=_PREPARE_S,
         environment={
