@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Final
@@ -13,12 +14,12 @@ import pytest_asyncio
 
 from tests.support import kind
 from tests.support.client import Client
-from tests.support.dashboards import Query, filled, jaeger_queries, panel_queries
+from tests.support.dashboards import Query, Row, filled, jaeger_queries, panel_queries, rules
 from tests.support.jaeger import find_traces, read_trace
 from tests.support.kind import KindCluster
 from tests.support.kube import Kube
 from tests.support.observability import NAMESPACE, PORTS
-from tests.support.patience import eventually
+from tests.support.patience import becomes, eventually
 from tests.support.port_forward import PortForward
 from tests.support.prometheus_api import Prometheus
 from tests.support.release import Release
@@ -32,11 +33,11 @@ HELD: Final = 15  # tasks, more than one worker takes
 USUAL: Final = {"do": "answer", "latency_s": 0.5}
 
 JOBS: Final = {
-    "activation-gateway": 1,
-    "activation-worker": 1,
-    "activation-rabbitmq": 2,  # the node, and its queues
-    "keda-operator": 1,
-    "otel-collector": 2,  # itself, and what it counts in spans
+    "activation-gateway up": 1,
+    "activation-worker up": 1,
+    "activation-rabbitmq up": 2,  # the node, and its queues
+    "keda-operator up": 1,
+    "otel-collector up": 2,  # itself, and what it counts in spans
 }
 
 module = pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -154,11 +155,11 @@ async def test_a_tasks_panel_finds_its_trace(client: Client, jaeger: str) -> Non
     [asked] = [each.fields for each in jaeger_queries() if each.fields.get("queryType") == "search"]
     task_id, trace_id = await submit_traced(client, *client.devices(1))
 
-    async def found() -> bool:
+    async def found() -> set[str]:
         tag, _, value = str(asked["tags"]).replace("$task", task_id).partition("=")
-        return await find_traces(jaeger, asked["service"], {tag: value}) == {trace_id}
+        return await find_traces(jaeger, asked["service"], {tag: value})
 
-    await eventually(found, limit_s=SHOWN_S, what=f"the trace of {task_id}")
+    await becomes(found, {trace_id}, limit_s=SHOWN_S)
 
 
 async def test_explain_names_the_page_of_the_trace(client: Client, installation: Release) -> None:
@@ -178,14 +179,11 @@ async def test_every_target_is_up(prometheus: Prometheus, client: Client) -> Non
     [device] = client.devices(1)
     await client.submit_surely(device)  # or the collector would have no spans to count
 
-    async def scraped() -> bool:
-        counts = dict.fromkeys(JOBS, 0)
+    async def up() -> Counter[str]:
         targets = await prometheus.targets()
-        for target in targets:
-            counts[target["labels"]["job"]] += target["health"] == "up"
-        return counts == JOBS and len(targets) == sum(JOBS.values())
+        return Counter(f"{each['labels']['job']} {each['health']}" for each in targets)
 
-    await eventually(scraped, limit_s=SHOWN_S, what=f"the targets {JOBS}")
+    await becomes(up, Counter(JOBS), limit_s=SHOWN_S)
 
 
 async def test_kedas_number_is_the_dashboards(
@@ -202,16 +200,15 @@ async def test_kedas_number_is_the_dashboards(
 
     async def numbers() -> dict[str, float]:
         return {
-            "the autoscaler's": await external_metric(installation.kube, metric),
-            "KEDA's": await prometheus.number("namespace:activation_keda_queue:max"),
-            "RabbitMQ's": await prometheus.number("namespace:activation_queue_messages:max"),
+            "autoscaler": await external_metric(installation.kube, metric),
+            "KEDA": await prometheus.number("namespace:activation_keda_queue:max"),
+            "RabbitMQ": await prometheus.number("namespace:activation_queue_messages:max"),
         }
 
-    async def agree() -> bool:
-        return set((await numbers()).values()) == {HELD}
-
     try:
-        await eventually(agree, limit_s=SHOWN_S, what=f"{HELD}, wherever one looks")
+        await becomes(
+            numbers, {"autoscaler": HELD, "KEDA": HELD, "RabbitMQ": HELD}, limit_s=SHOWN_S
+        )
     finally:
         await script(handler, "*", USUAL | {"times": None})
     await client.wait_all_ended()
@@ -231,16 +228,21 @@ async def external_metric(kube: Kube, name: str) -> float:
 
 
 async def test_no_alert_fires_on_a_healthy_system(prometheus: Prometheus) -> None:
-    """The rules can be evaluated, and none is about to fire."""
+    """All rules are loaded and can be evaluated, and none is about to fire."""
 
-    async def quiet() -> bool:
-        rules = await prometheus.rules()
-        alerts = [rule for rule in rules if rule["type"] == "alerting"]
-        assert alerts
-        assert [rule for rule in rules if rule["health"] == "err"] == []
-        return {(rule["state"], rule["health"]) for rule in alerts} == {("inactive", "ok")}
+    async def loud() -> list[Row]:
+        return [rule for rule in await prometheus.rules() if not is_quiet(rule)]
 
-    await eventually(quiet, limit_s=SHOWN_S, what="the end of all alerts")
+    await becomes(loud, [], limit_s=SHOWN_S)
+    loaded = Counter(rule["name"] for rule in await prometheus.rules())
+    assert loaded == Counter(rule.get("alert") or rule["record"] for rule in rules())
+
+
+def is_quiet(rule: Row) -> bool:
+    """Tell whether a rule does well; the first look of one over days comes after minutes."""
+    if rule["type"] == "alerting":
+        return (rule["state"], rule["health"]) == ("inactive", "ok")
+    return bool(rule["health"] != "err")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -265,16 +267,13 @@ async def traffic(client: Client, handler: httpx.AsyncClient) -> AsyncIterator[N
 
 async def test_every_panel_shows_something(traffic: None, prometheus: Prometheus) -> None:
     """Each query of each dashboard has a number that is one."""
-    silent = panel_queries()
+    asked = panel_queries()
 
-    async def all_shown() -> bool:
-        nonlocal silent
-        silent = [each for each in silent if not await prometheus.shows(as_sent(each))]
-        return not silent
+    async def silent() -> list[Query]:
+        asked[:] = [each for each in asked if not await prometheus.shows(as_sent(each))]
+        return asked
 
-    with suppress(AssertionError):  # which would not say which
-        await eventually(all_shown, limit_s=SLOW_S, what="data in every panel")
-    assert silent == []
+    await becomes(silent, [], limit_s=SLOW_S)
 
 
 async def test_points_of_panels_lead_to_traces(

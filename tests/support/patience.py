@@ -1,6 +1,7 @@
 """Waiting for a cluster: a look at it costs a good part of a processor, so it is taken rarely."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -20,3 +21,16 @@ async def eventually(probe: Callable[[], Awaitable[_T]], *, limit_s: float, what
         return answer
 
     return await system.eventually(look, limit_s=limit_s, what=what)
+
+
+async def becomes(look: Callable[[], Awaitable[_T]], expected: _T, *, limit_s: float) -> None:
+    """Wait until what is looked at is as expected; if it is not in time, show what is there."""
+    seen: list[_T] = []
+
+    async def as_expected() -> bool:
+        seen[:] = [await look()]
+        return seen == [expected]
+
+    with contextlib.suppress(AssertionError):
+        await eventually(as_expected, limit_s=limit_s, what=str(expected))
+    assert seen == [expected]
