@@ -108,7 +108,8 @@ def of_ends(tasks: Iterable[Row]) -> Values:
     known = [("succeeded", ""), ("cancelled", ""), *(("refused", why) for why in FINAL)]
     known += [("dead_lettered", why) for why in (*PASSING, "worker_lost")]
     finished = {series(FINISHED, outcome=end, reason=why): ends[end, why] for end, why in known}
-    durations = Counter[str]()
+    outcomes = ("succeeded", "refused", "dead_lettered", "cancelled")
+    durations = Counter({series(f"{TASK}_count", outcome=end): 0 for end in outcomes})
     for (outcome, _), count in ends.items():
         durations[series(f"{TASK}_count", outcome=outcome)] += count
     return finished | durations

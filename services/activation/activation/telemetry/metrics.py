@@ -69,6 +69,9 @@ for _reason, _meaning in REASONS.items():
         TASKS_FINISHED.labels(_REFUSED, _reason.value)
     elif _meaning in {Meaning.TRANSIENT, Meaning.UNKNOWN}:
         TASKS_FINISHED.labels(_DEAD_LETTERED, _reason.value)
+# The same for what counts against the objective: a fleet that scales has many a first dead letter.
+for _outcome in (_SUCCEEDED, _REFUSED, _DEAD_LETTERED, _CANCELLED):
+    TASK_DURATION.labels(_outcome)
 
 
 def tell_build(service: str) -> None:
