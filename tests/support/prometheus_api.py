@@ -30,9 +30,19 @@ class Prometheus:
     ) -> None:
         await self._http.aclose()
 
-    async def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return the samples of an expression as it is now."""
-        found: list[dict[str, Any]] = (await self._get("query", query=expression))["result"]
+    async def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+        """Return the samples of an expression as it is now, or was at a time."""
+        when = {} if at is None else {"time": at}
+        found: list[dict[str, Any]] = (await self._get("query", query=expression, **when))["result"]
+        return found
+
+    async def over_time(
+        self, expression: str, begin: float, end: float, step_s: float = 1.0
+    ) -> list[dict[str, Any]]:
+        """Return the series of an expression between two times."""
+        found: list[dict[str, Any]] = (
+            await self._get("query_range", query=expression, start=begin, end=end, step=step_s)
+        )["result"]
         return found
 
     async def number(self, expression: str) -> float:

@@ -55,6 +55,10 @@ class RabbitMQ(Server, Protocol):
     def management_url(self) -> str:
         """The HTTP API; only the session's server has it for sure."""
 
+    @property
+    def metrics_url(self) -> str:
+        """Where Prometheus asks; only a server with `metrics` has it for sure."""
+
 
 class Postgres(Server, Protocol):
     def stop(self, *, immediately: bool = False) -> None:
@@ -118,10 +122,14 @@ class _Container:
 
 class RabbitMQContainer(_Container):
     def __init__(self) -> None:
-        self._port, self._management_port = free_port(), free_port()
+        self._port, self._management_port, self._metrics_port = (
+            free_port(),
+            free_port(),
+            free_port(),
+        )
         super().__init__(
             RABBITMQ_IMAGE,
-            ports={self._port: 5672, self._management_port: 15672},
+            ports={self._port: 5672, self._management_port: 15672, self._metrics_port: 15692},
             env={"RABBITMQ_DEFAULT_USER": "activation", "RABBITMQ_DEFAULT_PASS": "activation"},
         )
 
@@ -132,6 +140,10 @@ class RabbitMQContainer(_Container):
     @property
     def management_url(self) -> str:
         return f"http://activation:activation@127.0.0.1:{self._management_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://127.0.0.1:{self._metrics_port}"
 
     def _is_ready(self) -> bool:
         return http_ok(f"http://127.0.0.1:{self._management_port}/") and speaks_amqp(self._port)
@@ -161,7 +173,9 @@ class PostgresContainer(_Container):
 
 
 @contextmanager
-def running_rabbitmq(kind: str, *, management: bool = False) -> Iterator[RabbitMQ]:
+def running_rabbitmq(
+    kind: str, *, management: bool = False, metrics: bool = False
+) -> Iterator[RabbitMQ]:
     """Start a RabbitMQ of the given kind, and leave nothing of it behind."""
     if kind == "docker":
         _need_image(RABBITMQ_IMAGE)
@@ -169,7 +183,7 @@ def running_rabbitmq(kind: str, *, management: bool = False) -> Iterator[RabbitM
             yield container
         return
     with _folder() as folder:
-        node = RabbitMQNode(folder, management=management)
+        node = RabbitMQNode(folder, management=management, metrics=metrics)
         with _ended(node, RabbitMQNode.stop):
             yield node
 

@@ -27,6 +27,8 @@ _CONFIGURATION: Final = """\
 listeners.tcp.1 = {host}:{amqp_port}
 management.tcp.ip = {host}
 management.tcp.port = {management_port}
+prometheus.tcp.ip = {host}
+prometheus.tcp.port = {metrics_port}
 default_user = {user}
 default_pass = {password}
 log.console = true
@@ -42,14 +44,24 @@ class RabbitMQNode:
     Args:
         folder: Where it keeps everything, its log too.
         management: Whether the management plugin (HTTP API, web pages) runs in it.
+        metrics: Whether the plugin for Prometheus runs in it.
         log: Its log file; `rabbitmq.log` in the folder by default.
     """
 
-    def __init__(self, folder: Path, *, management: bool = False, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        management: bool = False,
+        metrics: bool = False,
+        log: Path | None = None,
+    ) -> None:
         self._folder = folder.resolve()
         self._management = management
+        self._metrics = metrics
         self._port = free_port()
         self._management_port = free_port()
+        self._metrics_port = free_port()
         self._epmd_port = free_port()
         log = log or self._folder / "rabbitmq.log"
         environment = self._environment()
@@ -70,6 +82,11 @@ class RabbitMQNode:
     def management_url(self) -> str:
         """The address of the management plugin, with user and password."""
         return f"http://{_USER}:{_PASSWORD}@{LOOPBACK}:{self._management_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """The address of the plugin for Prometheus."""
+        return f"http://{LOOPBACK}:{self._metrics_port}"
 
     @property
     def process(self) -> Child:
@@ -128,12 +145,14 @@ class RabbitMQNode:
                     host=LOOPBACK,
                     amqp_port=self._port,
                     management_port=self._management_port,
+                    metrics_port=self._metrics_port,
                     user=_USER,
                     password=_PASSWORD,
                 ),
                 encoding="utf-8",
             )
-            plugins = "rabbitmq_management" if self._management else ""
+            wanted = {"rabbitmq_management": self._management, "rabbitmq_prometheus": self._metrics}
+            plugins = ",".join(name for name, is_wanted in wanted.items() if is_wanted)
             (self._folder / "enabled_plugins").write_text(f"[{plugins}].\n", encoding="utf-8")
         except OSError as error:
             raise StartError(f"cannot write to {error.filename}: {error.strerror}") from error
