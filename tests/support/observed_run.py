@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.support.account import Row
+from activation_cli.verify.accountant import Row
 from tests.support.prometheus import PrometheusServer
 from tests.support.prometheus_api import Prometheus
 from tests.support.servers import RabbitMQ
