@@ -25,7 +25,7 @@ SABOTAGE: Final = Path(__file__).parents[1] / "support" / "sabotage"
         ("key", "answers-lost", Verdict.DUPLICATED),
         ("lost_messages", "queue-deleted", Verdict.LOST),
         # Alone it does no harm: messages that a worker takes with it are found to be lost.
-        ("late_ack,lost_messages", "worker-killed", Verdict.LOST),
+        ("late_ack,lost_messages", "all-workers-killed", Verdict.LOST),
     ],
 )
 async def test_without_a_safeguard_a_scenario_fails(
@@ -33,7 +33,7 @@ async def test_without_a_safeguard_a_scenario_fails(
 ) -> None:
     """The scenario proves the safeguard, and the accountant sees what it prevents."""
     report = await verify(
-        *("--local", "--scenario", scenario, "--seed", "1", "--quiet", "15s"),
+        *("--local", "--scenario", scenario, "--seed", "1", "--quiet", "30s"),
         expected=Exit.FAILED,
         environment={"PYTHONPATH": str(SABOTAGE), "SABOTAGE": safeguard},
     )

@@ -221,6 +221,18 @@ def test_a_repeated_call_of_a_later_attempt_is_no_duplicate() -> None:
     assert account.findings() == []
 
 
+def test_a_call_that_hangs_after_its_work_does_not_overlap_with_what_follows() -> None:
+    """A later attempt was told of success: the device's next task may begin."""
+    hanging = CALLS[0] | {"ended_at": 20.0, "outcome": "left"}
+    again = call("a", at=3.6, attempt=2)
+    tasks = [TASKS[0] | {"attempt": 2}, *TASKS[1:]]
+    account = replace(CLEAN, tasks=tasks, calls=[hanging, again, call("b", at=4.2), CALLS[2]])
+    too_early = replace(account, calls=[hanging, again, call("b", at=3.9), CALLS[2]])
+
+    assert account.findings() == []
+    assert {found.what for found in too_early.findings()} == {"overlapping"}
+
+
 def test_without_a_ledger_only_the_store_is_judged() -> None:
     """Nothing is said about calls, and losses are still found."""
     account = replace(CLEAN, calls=None)

@@ -67,34 +67,20 @@ def heartbeat() -> None:
 
 
 def order() -> None:
-    """Every task may run at once, whatever else its device waits for."""
-    from sqlalchemy import true
-
-    from activation.ports import Ready
-    from activation.store.sql import statements
-    from activation.store.sql.schema import tasks
+    """Every task has a line of its own: the schema would not let two of one device run."""
     from activation_gateway.intake import Intake
+    from activation_worker.handler import HttpHandler
 
-    class Columns:
-        def __getattr__(self, name: str) -> Any:
-            return true() if name == "head" else getattr(tasks.c, name)
+    accept, activate = Intake.accept, HttpHandler.activate
 
-    claim, commit = statements.Statements._claim, Intake._commit
+    async def accept_alone(self: Intake, task: Any) -> Any:
+        return await accept(self, replace(task, equipment=f"{task.equipment}Z{task.id.hex}"))
 
-    def claim_any(self: Any) -> Any:
-        statements._t = Columns()
-        try:
-            return claim(self)
-        finally:
-            statements._t = tasks.c
+    async def activate_device(self: HttpHandler, claim: Any) -> Any:
+        return await activate(self, replace(claim, equipment=claim.equipment.partition("Z")[0]))
 
-    async def offer_all(self: Intake, new: Any) -> Any:
-        answers = await commit(self, new)
-        self._offer([Ready(answer.task_id, None) for answer in answers])
-        return answers
-
-    statements.Statements._claim = claim_any
-    Intake._commit = offer_all
+    Intake.accept = accept_alone
+    HttpHandler.activate = activate_device
 
 
 def key() -> None:

@@ -224,13 +224,25 @@ class Account:
                 yield Finding(Verdict.DUPLICATED, "attempt called twice", calls)
 
     def _overlapping(self) -> Iterable[Finding]:
-        """Find calls of a device that began while a call of another of its tasks went on."""
+        """Find calls of a device that began while the work for another of its tasks went on."""
         for calls in self._calls_by_device.values():
             for n, call in enumerate(calls):
                 for other in calls[:n]:
-                    ended_at = other["ended_at"] or _STILL
-                    if other["key"] != call["key"] and ended_at > call["started_at"]:
+                    if other["key"] != call["key"] and self._over_at(other) > call["started_at"]:
                         yield Finding(Verdict.OUT_OF_ORDER, "overlapping", (other, call))
+
+    def _over_at(self, call: Row) -> float:
+        """Return when the work of a call was over.
+
+        A call may go on although nobody waits for it any more. Its work is over at the latest when
+        a call with the same key is told of success.
+        """
+        told = [
+            other["ended_at"]
+            for other in self.calls_of(call["key"])
+            if other["outcome"] == "200" and (other["ended_at"] or 0) >= call["started_at"]
+        ]
+        return float(min([call["ended_at"] or _STILL, *told]))
 
     def _called_out_of_order(self) -> Iterable[Finding]:
         for calls in self._calls_by_device.values():

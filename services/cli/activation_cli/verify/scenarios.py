@@ -78,6 +78,14 @@ PROCESSES: Final = (
         (all_succeed, promises.something_is_called_again),
     ),
     Scenario(
+        "all-workers-killed",
+        "SIGKILL to all workers, while many tasks wait in the queue",
+        "whatever message a worker had, its task is carried out",
+        (Timed(faults.all_killed("worker"), within=(0.6, 0.8)),),
+        (all_succeed, promises.something_is_called_again),
+        settings={"concurrency": 2},
+    ),
+    Scenario(
         "worker-terminated",
         "SIGTERM to a worker during its calls, as a deploy sends it",
         "it finishes them: nothing is called again",
