@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 import aio_pika
 
 from activation_cli.verify.proxy import PASS, Behaviour
-from activation_cli.verify.system import Link, System, execute
+from activation_cli.verify.servers import execute
+from activation_cli.verify.system import Link, System
 
 _BROKER_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.05

@@ -22,7 +22,8 @@ from activation_cli.verify.report import Result
 from activation_cli.verify.scenarios import CALM, Scenario
 from activation_cli.verify.schedule import PlannedFault, Schedule, draw_schedule
 from activation_cli.verify.screen import Stage
-from activation_cli.verify.system import Servers, System, running_system
+from activation_cli.verify.servers import Servers
+from activation_cli.verify.system import System, running_system
 
 _CALL_S: Final = 10.0
 _FAULT_S: Final = 120.0  # for a fault beyond what it means to take, such as a slow start

@@ -16,7 +16,7 @@ from activation_cli.verify.page import page
 from activation_cli.verify.report import Result, broken_off, document, write
 from activation_cli.verify.run import Plan, verify_installation, verify_locally
 from activation_cli.verify.scenarios import CALM, SCENARIOS, Scenario
-from activation_cli.verify.system import Servers
+from activation_cli.verify.servers import Servers
 
 
 @dataclass(frozen=True, slots=True)

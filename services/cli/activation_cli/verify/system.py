@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import asyncpg
 import httpx
 
 from activation_cli.client import connect
@@ -22,8 +21,8 @@ from activation_cli.local.service import Service
 from activation_cli.side_by_side import together
 from activation_cli.verify.mock_handler import MockHandler
 from activation_cli.verify.proxy import PASS, FaultProxy
+from activation_cli.verify.servers import Servers
 
-_DATABASE_S: Final = 30.0
 _CALL_S: Final = 10.0
 
 # Quick, so that a scenario takes seconds, and slow enough for a machine that does other things too.
@@ -59,36 +58,6 @@ class Link(StrEnum):
 
 
 _CLIENT_GATEWAY: Final = (Link.CLIENT_GATEWAY_1, Link.CLIENT_GATEWAY_2)
-
-
-class Servers:
-    """RabbitMQ and PostgreSQL, each started when it is first needed, and kept for all systems."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._broker: RabbitMQNode | None = None
-        self._database: PostgresServer | None = None
-
-    async def broker(self) -> RabbitMQNode:
-        """Return RabbitMQ; errors as in `RabbitMQNode.start`."""
-        if self._broker is None:
-            self._broker = RabbitMQNode(self._folder / "rabbitmq")
-            await asyncio.to_thread(self._broker.start)
-        return self._broker
-
-    async def database(self, name: str) -> tuple[PostgresServer, str]:
-        """Return PostgreSQL and a new database in it; errors as in `PostgresServer.start`."""
-        if self._database is None:
-            self._database = PostgresServer(self._folder / "postgres")
-            await asyncio.to_thread(self._database.start)
-        await execute(self._database.url(), f'create database "{name}"')
-        return self._database, self._database.url(name)
-
-    def stop(self) -> None:
-        """End what was started."""
-        for server in (self._broker, self._database):
-            if server is not None:
-                server.stop()
 
 
 class System:
@@ -300,16 +269,6 @@ async def running_system(
             yield system
         finally:
             await system.stop()
-
-
-async def execute(database_url: str, statement: str) -> None:
-    """Have PostgreSQL carry out a statement."""
-    async with asyncio.timeout(_DATABASE_S):
-        connection = await asyncpg.connect(database_url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
 
 
 def with_port(url: str, port: int) -> str:
