@@ -247,11 +247,11 @@ ALERTS: Final = (
     Alert(
         name="ActivationLeasesReaped",
         severity="ticket",
-        # In so many pieces of 2 minutes within the hour: one lost worker loses all its leases at
+        # In so many pieces of 5 minutes within the hour: one lost worker loses all its leases at
         # once, and comes back.
         expr=(
             "count_over_time(\n"
-            "  (sum by (namespace) (increase(activation_leases_reaped_total[2m])) > 0)[1h:2m]\n"
+            "  (sum by (namespace) (increase(activation_leases_reaped_total[5m])) > 0)[1h:5m]\n"
             ") >= 3"
         ),
         summary="Some customers wait much longer: workers keep getting lost with their tasks",

@@ -3,7 +3,6 @@
 What needs KEDA or Jaeger is asked by the test in kind instead: tests/e2e/test_observability.py.
 """
 
-import math
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from statistics import median_low
@@ -30,10 +29,7 @@ from tests.support.system import System
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
-WINDOW_S: Final = 600  # longer than the run: a rate over it counts all that was done
-
-QUERIES: Final = {query.place: query for query in dashboards.panel_queries()}
-HERE: Final = [query for query in QUERIES.values() if not query.needs]
+HERE: Final = [query for query in dashboards.panel_queries() if not query.needs]
 TASKS, DEAD = "activation.tasks", "activation.dead"
 W1, W2 = "worker-1", "worker-2"
 
@@ -117,38 +113,6 @@ async def run(
             yield done
 
 
-async def ask(run: ObservedRun, query: Query, at: float) -> list[dict[str, Any]]:
-    """Return what a panel or a rule shows at a time, NaN left out."""
-    expr = filled(query.expr, namespace=NAMESPACE, interval=f"{WINDOW_S}s")
-    samples = await run.prometheus.query(expr, at)
-    return [sample for sample in samples if not math.isnan(float(sample["value"][1]))]
-
-
-async def shown(run: ObservedRun, place: str, at: float) -> Any:
-    """Return a panel's number, or its numbers by their one label."""
-    samples = await ask(run, QUERIES[place], at)
-    values = {
-        tuple(
-            value
-            for name, value in sample["metric"].items()
-            if name not in {"__name__", "namespace", "objective", "window"}
-        ): float(sample["value"][1])
-        for sample in samples
-    }
-    assert len(values) == len(samples), samples
-    if set(values) <= {()}:
-        return values.get((), math.nan)
-    return {"/".join(labels): value for labels, value in values.items()}
-
-
-async def done(run: ObservedRun, place: str) -> Any:
-    """Return what a panel of rates counted over the whole run."""
-    rates = await shown(run, place, run.ended_at)
-    if isinstance(rates, float):
-        return rates * WINDOW_S
-    return {label: rate * WINDOW_S for label, rate in rates.items() if rate > 0}
-
-
 def about(expected: Any) -> Any:
     """Allow for what Prometheus adds at the two ends of a window."""
     return pytest.approx(expected, rel=0.1, abs=0.2)
@@ -157,7 +121,7 @@ def about(expected: Any) -> Any:
 @pytest.mark.parametrize("query", HERE, ids=lambda query: query.place)
 async def test_panel_shows_something(run: ObservedRun, query: Query) -> None:
     """At the end of the run it has data."""
-    assert await ask(run, query, run.ended_at)
+    assert await run.ask(query, run.ended_at)
 
 
 @pytest.mark.parametrize("query", dashboards.annotation_queries(), ids=lambda query: query.place)
@@ -173,7 +137,7 @@ async def test_rule_records_something(run: ObservedRun, query: Query) -> None:
     """Its expression has a result, if it needs no KEDA."""
     if query.needs:
         return
-    assert await ask(run, query, run.ended_at)
+    assert await run.ask(query, run.ended_at)
 
 
 async def test_prometheus_evaluates_every_rule(run: ObservedRun) -> None:
@@ -211,12 +175,12 @@ async def test_panel_shows_what_was(
     run: ObservedRun, moment: str, place: str, expected: Any
 ) -> None:
     """With a full fleet, in the outage and at the end: numbers that the run itself fixed."""
-    assert about(expected) == await shown(run, place, getattr(run, moment))
+    assert about(expected) == await run.shown(place, getattr(run, moment))
 
 
 async def test_outage_shows_its_age_and_who_is_cut_off(run: ObservedRun) -> None:
     """No service is connected, and the oldest message has waited since about then."""
-    age = await shown(run, "activation-store / Oldest unsent / A", run.outage_at)
+    age = await run.shown("activation-store / Oldest unsent / A", run.outage_at)
     connected = await run.prometheus.query("max(activation_broker_connected)", run.outage_at)
 
     assert 4 < age < 60
@@ -228,9 +192,9 @@ async def test_leaving_worker_shows_how_long_it_has_been_leaving(run: ObservedRu
     panel = "activation-workers / Wanted and ready workers / C"
     drains = await run.prometheus.query("max(activation_worker_drain_seconds)", run.drained_at)
 
-    assert await shown(run, panel, run.drained_at) == 1
+    assert await run.shown(panel, run.drained_at) == 1
     assert 1 < float(drains[0]["value"][1]) < 10
-    assert await shown(run, "activation-workers / Slots / A", run.drained_at) == CONCURRENCY
+    assert await run.shown("activation-workers / Slots / A", run.drained_at) == CONCURRENCY
 
 
 def outcome(task: dict[str, Any]) -> str:
@@ -244,16 +208,16 @@ async def test_outcomes_and_reasons_are_those_of_the_tasks(run: ObservedRun) -> 
     """Counted by the panels, and by the API."""
     ends = Counter(map(outcome, run.tasks))
 
-    assert about(dict(ends)) == await done(run, "activation-overview / Outcomes / A")
+    assert about(dict(ends)) == await run.done("activation-overview / Outcomes / A")
     assert about(
         {
             "refused/unknown_equipment": 1,
             "refused/provisioning_error": 1,
             "dead_lettered/unreadable": 1,
         }
-    ) == await done(run, "activation-overview / Why tasks fail / A")
-    assert about(len(run.tasks)) == await done(run, "activation-overview / In and out / A")
-    assert about(len(run.tasks)) == await done(run, "activation-overview / In and out / B")
+    ) == await run.done("activation-overview / Why tasks fail / A")
+    assert about(len(run.tasks)) == await run.done("activation-overview / In and out / A")
+    assert about(len(run.tasks)) == await run.done("activation-overview / In and out / B")
 
 
 async def test_attempts_and_retries_are_those_of_the_ledger(run: ObservedRun) -> None:
@@ -267,16 +231,16 @@ async def test_attempts_and_retries_are_those_of_the_ledger(run: ObservedRun) ->
     }
     answers = Counter(words[call["outcome"]] for call in run.calls)
 
-    assert about(dict(answers)) == await done(run, "activation-workers / Attempts / A")
-    assert about({"unavailable": 1, "unreadable": 1}) == await done(
-        run, "activation-workers / Retries / A"
+    assert about(dict(answers)) == await run.done("activation-workers / Attempts / A")
+    assert about({"unavailable": 1, "unreadable": 1}) == await run.done(
+        "activation-workers / Retries / A"
     )
 
 
 async def test_requests_are_those_of_the_clients(run: ObservedRun) -> None:
     """POSTs by their route; mistakes by their status."""
-    asked = await done(run, "activation-overview / Requests / A")
-    shares = await shown(run, "activation-overview / Errors / A", run.ended_at)
+    asked = await run.done("activation-overview / Requests / A")
+    shares = await run.shown("activation-overview / Errors / A", run.ended_at)
 
     # The first POST of all made the series.
     posts = len(run.tasks) - 1 + run.requests[422] + run.requests.get(415, 0)
@@ -289,8 +253,8 @@ async def test_requests_are_those_of_the_clients(run: ObservedRun) -> None:
 async def test_percentiles_are_near_what_the_ledger_says(run: ObservedRun) -> None:
     """The median of the calls lies in the bucket in which the ledger's median is."""
     usual = median_low(call["ended_at"] - call["started_at"] for call in run.calls)
-    half = await shown(run, "activation-workers / Time of one call / A", run.ended_at)
-    slow = await shown(run, "activation-workers / Time of one call / C", run.ended_at)
+    half = await run.shown("activation-workers / Time of one call / A", run.ended_at)
+    slow = await run.shown("activation-workers / Time of one call / C", run.ended_at)
 
     assert 0.1 < usual <= 0.5
     assert 0.1 < half <= 0.5
@@ -301,7 +265,7 @@ async def test_budget_of_finished_tasks_is_what_one_dead_letter_leaves(run: Obse
     """One bad task of those that count, of a budget of one in a hundred."""
     counted = [task for task in run.tasks if outcome(task) in {"succeeded", "dead_lettered"}]
 
-    left = await shown(run, "activation-overview / Budget left: finished / A", run.ended_at)
+    left = await run.shown("activation-overview / Budget left: finished / A", run.ended_at)
 
     assert pytest.approx(1 - 100 / len(counted), rel=0.1) == left
 
@@ -320,7 +284,7 @@ async def test_no_alert_but_those_provoked(
 ) -> None:
     """What an alert waits for is left out: its expression alone is asked."""
     true = {
-        query.place for query in dashboards.alerts() if await ask(run, query, getattr(run, moment))
+        query.place for query in dashboards.alerts() if await run.ask(query, getattr(run, moment))
     }
 
     assert true == expected
@@ -331,7 +295,7 @@ async def test_no_alert_but_those_provoked(
 )
 async def test_dots_lead_to_traces(run: ObservedRun, spans: Spans, query: Query) -> None:
     """Each exemplar names a span that was recorded."""
-    expr = filled(query.expr, namespace=NAMESPACE, interval=f"{WINDOW_S}s")
+    expr = filled(query.expr, namespace=NAMESPACE)
     known = {(span.trace_id, span.span_id) for span in spans.all}
 
     found = [exemplar["labels"] for exemplar in await run.prometheus.exemplars(expr)]

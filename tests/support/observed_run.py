@@ -5,12 +5,14 @@ of RabbitMQ, a second worker, a full fleet with a backlog, and a worker that lea
 """
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from activation_cli.verify.accountant import Row
-from tests.support.prometheus import PrometheusServer
+from tests.support.dashboards import Query, filled, panel_queries
+from tests.support.prometheus import NAMESPACE, PrometheusServer
 from tests.support.prometheus_api import Prometheus
 from tests.support.servers import RabbitMQ
 from tests.support.system import Service, System, eventually
@@ -28,8 +30,14 @@ _DRAIN_S: Final = 5.0
 # So long must the outage last, for its age to be told from a moment's.
 _OUTAGE_S: Final = 4.0
 _LIMIT_S: Final = 90.0
+# No sample of a time before this is still to come: longer than reading a target may take.
+_SETTLED_S: Final = 1.2
 # A mark compares with what was a minute before.
 _READY: Final = "namespace:activation_workers_ready:count"
+
+_WINDOW_S: Final = 600  # longer than the run: a rate over it counts all that was done
+_QUERIES: Final = {query.place: query for query in panel_queries()}
+_FIXED: Final = {"__name__", "namespace", "objective", "window"}
 
 SETTINGS: Final = {
     "handler_s": HANDLER_S,
@@ -68,17 +76,43 @@ class ObservedRun:
     async def sees(self, expression: str) -> float:
         """Wait until an expression has a result, and return the time of it."""
 
-        async def seen() -> bool:
-            return bool(await self.prometheus.query(expression))
+        async def seen() -> float | None:
+            at = time.time() - _SETTLED_S
+            return at if await self.prometheus.query(expression, at) else None
 
-        await eventually(seen, limit_s=_LIMIT_S, what=expression)
-        return time.time()
+        return await eventually(seen, limit_s=_LIMIT_S, what=expression) or math.nan
+
+    async def ask(self, query: Query, at: float) -> list[dict[str, Any]]:
+        """Return what a panel or a rule shows at a time, NaN left out."""
+        expr = filled(query.expr, namespace=NAMESPACE, interval=f"{_WINDOW_S}s")
+        samples = await self.prometheus.query(expr, at)
+        return [sample for sample in samples if not math.isnan(float(sample["value"][1]))]
+
+    async def shown(self, place: str, at: float) -> Any:
+        """Return a panel's number, or its numbers by the values of their labels."""
+        samples = await self.ask(_QUERIES[place], at)
+        values = {
+            "/".join(value for name, value in sample["metric"].items() if name not in _FIXED): (
+                float(sample["value"][1])
+            )
+            for sample in samples
+        }
+        assert len(values) == len(samples), samples
+        return values.get("", math.nan) if set(values) <= {""} else values
+
+    async def done(self, place: str) -> Any:
+        """Return what a panel of rates counted over the whole run."""
+        rates = await self.shown(place, self.ended_at)
+        if isinstance(rates, float):
+            return rates * _WINDOW_S
+        return {label: rate * _WINDOW_S for label, rate in rates.items() if rate > 0}
 
     async def sees_now(self) -> float:
         """Wait until everything has been read once more, and recorded."""
         now = time.time()
-        await self.sees(f"min(timestamp(up)) > {now}")
-        return await self.sees(f"timestamp(namespace:activation_workers_ready:count) > {now + 2}")
+        return await self.sees(
+            f"min(up) == 1 and min(timestamp(up)) > {now} and on () timestamp({_READY}) > {now} + 2"
+        )
 
 
 async def do_observed_run(
