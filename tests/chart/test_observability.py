@@ -1,12 +1,14 @@
 """k8s/observability: what it runs, and that the chart and it know of each other."""
 
 import re
+from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.chart.test_chart_network import endpoint
+from tests.support.dashboards import OUTPUT
 from tests.support.helm import Chart
 from tests.support.kubernetes_schema import schema_problems
 from tests.support.manifests import (
@@ -141,6 +143,39 @@ def test_grafana_finds_its_data_sources(stack: list[Manifest]) -> None:
         assert PORTS[uid] in service_ports(stack, uid)
     assert {each["datasourceUid"] for each in exemplars} == {"jaeger"}
     assert metrics["datasourceUid"] == "prometheus"
+
+
+def mounted(pod: PodTemplate, config_map: str) -> PurePosixPath:
+    """Where a pod has the files of a ConfigMap, whose name ends in a hash of its content."""
+    [volume] = [
+        each["name"]
+        for each in pod.spec["volumes"]
+        if each.get("configMap", {}).get("name", "").startswith(config_map)
+    ]
+    [mount] = [each for each in pod.containers[0]["volumeMounts"] if each["name"] == volume]
+    return PurePosixPath(mount["mountPath"])
+
+
+def test_prometheus_reads_the_rules_of_the_chart(pods: dict[str, PodTemplate]) -> None:
+    """All files of the folder in which they are mounted."""
+    folder = mounted(pods["prometheus"], "activation-rules")
+
+    assert read_file("prometheus.yaml")["rule_files"] == [str(folder / "*.yaml")]
+
+
+def test_grafana_shows_the_dashboards_of_the_chart(
+    stack: list[Manifest], pods: dict[str, PodTemplate]
+) -> None:
+    """All of them, and the first is its front page."""
+    folder = mounted(pods["grafana"], "activation-dashboards")
+    [provider] = read_file("dashboards.yaml")["providers"]
+    variables = {each["name"]: each["value"] for each in pods["grafana"].containers[0]["env"]}
+    home = PurePosixPath(variables["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    files = {file for each in of_kind(stack, "ConfigMap") for file in each["data"]}
+
+    assert provider["options"]["path"] == str(folder) == str(home.parent)
+    assert home.name in files
+    assert files >= {path.name for path in OUTPUT.glob("dashboards/*.json")}
 
 
 def test_policies_let_through_spans_and_scrapes_and_nothing_else(
