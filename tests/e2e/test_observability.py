@@ -30,6 +30,7 @@ SHOWN_S: Final = 120.0  # for spans and samples to be where they are looked for
 SLOW_S: Final = 360.0  # for rules over days, which are evaluated every five minutes
 PACE_S: Final = 0.5  # between the requests of a client; nothing waits for it
 HELD: Final = 15  # tasks, more than one worker takes
+HELD_S: Final = 150  # until the last worker is there, and every number has come round
 USUAL: Final = {"do": "answer", "latency_s": 0.5}
 
 JOBS: Final = {
@@ -193,8 +194,8 @@ async def test_kedas_number_is_the_dashboards(
     prometheus: Prometheus,
 ) -> None:
     """While tasks are held: what the autoscaler reads, what KEDA exposes, what panels show."""
-    await script(handler, "*", {"do": "answer", "latency_s": 60, "times": None})
-    await client.submit_all(client.devices(HELD))
+    await script(handler, "*", {"do": "answer", "latency_s": HELD_S, "times": None})
+    await client.submit_all(client.devices(HELD), timeout_s=HELD_S + 60)
     scaled = await installation.kube.get("scaledobject", "activation-worker")
     [metric] = scaled["status"]["externalMetricNames"]
 

@@ -12,6 +12,7 @@ import httpx
 from activation_cli.verify.accountant import Account, Post, Row
 from tests.support.patience import eventually
 
+TIMEOUT_S: Final = 60  # of one attempt, if nothing else is said
 END_S: Final = 180.0  # for all tasks to end
 _PATIENCE_S: Final = 120.0  # for a gateway that is being replaced, or without its store
 _AT_ONCE: Final = 8
@@ -59,7 +60,9 @@ class Client:
         """Send any request to a gateway."""
         return await self._http.request(method, f"{self.gateway_url}{path}", **request)
 
-    async def submit(self, equipment: str, *, key: str | None = None) -> Post:
+    async def submit(
+        self, equipment: str, *, key: str | None = None, timeout_s: int = TIMEOUT_S
+    ) -> Post:
         """Send one POST, and remember it whatever becomes of it."""
         sent_at = time.monotonic()
         status, task_id = None, None
@@ -67,7 +70,7 @@ class Client:
             answer = await self.request(
                 "POST",
                 f"/api/v1/equipment/cpe/{equipment}",
-                json={"parameters": {}},
+                json={"parameters": {}, "timeoutInSeconds": timeout_s},
                 headers={"Idempotency-Key": key} if key is not None else None,
             )
             status, task_id = answer.status_code, answer.json().get("taskId")
@@ -77,19 +80,22 @@ class Client:
         self.posts.append(post)
         return post
 
-    async def submit_surely(self, equipment: str) -> str:
+    async def submit_surely(self, equipment: str, *, timeout_s: int = TIMEOUT_S) -> str:
         """Submit as a careful client does: again, with the same key, until it is accepted."""
 
         async def accepted() -> str | None:
-            return (await self.submit(equipment, key=f"once-{equipment}")).task_id
+            post = await self.submit(equipment, key=f"once-{equipment}", timeout_s=timeout_s)
+            return post.task_id
 
         async with self._at_once:
             what = f"an answer for {equipment}"
             return await eventually(accepted, limit_s=_PATIENCE_S, what=what) or ""
 
-    async def submit_all(self, devices: Iterable[str]) -> list[str]:
+    async def submit_all(self, devices: Iterable[str], *, timeout_s: int = TIMEOUT_S) -> list[str]:
         """Submit a task for each device; all are accepted in the end."""
-        return await asyncio.gather(*map(self.submit_surely, devices))
+        return await asyncio.gather(
+            *(self.submit_surely(device, timeout_s=timeout_s) for device in devices)
+        )
 
     async def get(self, path: str, **query: Any) -> Any:
         """Return what a gateway says, as soon as there is one that can."""

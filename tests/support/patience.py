@@ -33,4 +33,4 @@ async def becomes(look: Callable[[], Awaitable[_T]], expected: _T, *, limit_s: f
 
     with contextlib.suppress(AssertionError):
         await eventually(as_expected, limit_s=limit_s, what=str(expected))
-    assert seen == [expected]
+    assert seen == [expected], f"there is {seen}"
