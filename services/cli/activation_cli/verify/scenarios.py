@@ -67,8 +67,8 @@ PROCESSES: Final = (
         "nothing is broken, and calls take longer than leases last",
         "leases are renewed: nothing is called twice",
         promises=(all_succeed, promises.nothing_is_called_again),
-        round_s=3.0,
-        handler_s=7.0,
+        round_s=1.5,
+        handler_s=6.5,
     ),
     Scenario(
         "worker-killed",
