@@ -17,7 +17,7 @@ def test_alert_fires_when_it_should(file: Path) -> None:
     """With the exact text, at the first moment and not before."""
     test = ["promtool", "test", "rules", str(file)]
 
-    done = subprocess.run(test, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(test, capture_output=True, text=True, timeout=55, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
