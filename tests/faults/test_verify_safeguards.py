@@ -9,7 +9,7 @@ from activation_cli.exits import Exit
 from activation_cli.verify.accountant import Verdict
 from tests.support.verify import verify
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 SABOTAGE: Final = Path(__file__).parents[1] / "support" / "sabotage"
 

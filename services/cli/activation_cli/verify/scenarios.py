@@ -76,6 +76,7 @@ PROCESSES: Final = (
         "the other one does its tasks, with the same keys, when their leases end",
         (Timed(faults.killed("worker")),),
         (all_succeed, promises.something_is_called_again),
+        handler_s=1.5,  # so that a worker always has calls
     ),
     Scenario(
         "all-workers-killed",
