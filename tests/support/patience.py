@@ -23,9 +23,11 @@ async def eventually(probe: Callable[[], Awaitable[_T]], *, limit_s: float, what
     return await system.eventually(look, limit_s=limit_s, what=what)
 
 
-async def becomes(look: Callable[[], Awaitable[_T]], expected: _T, *, limit_s: float) -> None:
+async def becomes(
+    look: Callable[[], Awaitable[object]], expected: object, *, limit_s: float
+) -> None:
     """Wait until what is looked at is as expected; if it is not in time, show what is there."""
-    seen: list[_T] = []
+    seen: list[object] = []
 
     async def as_expected() -> bool:
         seen[:] = [await look()]
