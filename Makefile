@@ -31,7 +31,7 @@ test-docker: ## the tests that need servers, on RabbitMQ 4.3 and PostgreSQL 18 i
 	@scripts/bootstrap test
 	@scripts/test -n 2 --dist worksteal --servers=docker $(or $(T),tests/integration tests/faults)
 
-e2e: ## the tests in a kind cluster of their own, 15 minutes (T=tests/e2e/test_kills.py; E2E_CLUSTER keeps one)
+e2e: ## the tests in a kind cluster of their own, 25 minutes (T=tests/e2e/test_kills.py; E2E_CLUSTER keeps one)
 	@scripts/cluster check
 	@scripts/bootstrap e2e
 	@scripts/test $(or $(T),tests/e2e)
