@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run up observe down test e2e test-docker check fmt generate bench clean
+.PHONY: help run up observe down test e2e test-docker safeguards check fmt generate bench clean
 
 help:
 	@awk -f scripts/menu.awk $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ test: ## all tests, or a part: make test T=tests/unit
 test-docker: ## the tests that need servers, on RabbitMQ 4.3 and PostgreSQL 18 in containers
 	@scripts/bootstrap test
 	@scripts/test -n 2 --dist worksteal --servers=docker $(or $(T),tests/integration tests/faults)
+
+safeguards: ## take each safeguard out, and see a scenario of activation verify fail by it; 8 minutes
+	@scripts/bootstrap test
+	@scripts/test tests/safeguards
 
 e2e: ## the tests in a kind cluster of their own, 25 minutes (T=tests/e2e/test_kills.py; E2E_CLUSTER keeps one)
 	@scripts/cluster check

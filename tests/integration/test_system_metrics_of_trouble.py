@@ -65,6 +65,7 @@ async def test_a_message_that_the_broker_lost_is_counted(
     settings = {"workers": 0, "lost_message_after_s": 2}
     async with System(tmp_path, vhost.url, postgres_url, **settings) as system:
         await system.submit_many(["DEVICE1"])
+        await until(system, system.gateways[0], messages_published_total=1)
         await vhost.until_waiting(1)
 
         await vhost.take()

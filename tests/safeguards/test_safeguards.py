@@ -1,4 +1,7 @@
-"""Each safeguard is taken out, and a scenario of `activation verify` fails by it."""
+"""Each safeguard is taken out, and a scenario of `activation verify` fails by it.
+
+They take minutes and want a machine of their own, so `make safeguards` runs them, one by one.
+"""
 
 from pathlib import Path
 from typing import Final
