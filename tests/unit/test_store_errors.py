@@ -36,7 +36,12 @@ async def test_an_error_that_goes_away_means_try_again(error: Exception) -> None
 
 @pytest.mark.parametrize(
     "error",
-    [asyncpg.InterfaceError("connection is closed"), ConnectionRefusedError(), TimeoutError()],
+    [
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("another operation (2) is in progress"),
+        ConnectionRefusedError(),
+        TimeoutError(),
+    ],
 )
 async def test_a_connection_that_is_gone_means_try_again(error: Exception) -> None:
     """What the drivers say of a connection themselves."""

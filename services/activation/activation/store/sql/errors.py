@@ -15,6 +15,7 @@ _AWAY: Final = (
     OperationalError,
     InterfaceError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server's last word has come, and the end has not yet
     PoolTimeoutError,
     OSError,
     TimeoutError,
