@@ -198,12 +198,13 @@ async def test_kedas_number_is_the_dashboards(
     await client.submit_all(client.devices(HELD), timeout_s=HELD_S + 60)
     scaled = await installation.kube.get("scaledobject", "activation-worker")
     [metric] = scaled["status"]["externalMetricNames"]
+    ours = f'{{namespace="{installation.kube.namespace}"}}'
 
     async def numbers() -> dict[str, float]:
         return {
             "autoscaler": await external_metric(installation.kube, metric),
-            "KEDA": await prometheus.number("namespace:activation_keda_queue:max"),
-            "RabbitMQ": await prometheus.number("namespace:activation_queue_messages:max"),
+            "KEDA": await prometheus.number(f"namespace:activation_keda_queue:max{ours}"),
+            "RabbitMQ": await prometheus.number(f"namespace:activation_queue_messages:max{ours}"),
         }
 
     try:

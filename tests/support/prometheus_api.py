@@ -48,7 +48,8 @@ class Prometheus:
     async def number(self, expression: str) -> float:
         """Return the one number that an expression has; NaN when it has none."""
         samples = await self.query(expression)
-        return float(samples[0]["value"][1]) if len(samples) == 1 else float("nan")
+        assert len(samples) <= 1, f"{expression} has more than one number: {samples}"
+        return float(samples[0]["value"][1]) if samples else float("nan")
 
     async def shows(self, expression: str) -> bool:
         """Tell whether an expression has a number in any of its samples."""
