@@ -9,17 +9,22 @@ holder before has committed.
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     Boolean,
     ColumnElement,
+    CompoundSelect,
     Executable,
+    FromClause,
     Insert,
     Integer,
+    ScalarSelect,
     Select,
     String,
     Text,
     Update,
     Uuid,
     and_,
+    any_,
     bindparam,
     case,
     delete,
@@ -32,6 +37,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -131,7 +137,7 @@ class Statements:
         wanted = batch(self._dialect, _NEW)
         return (
             update(tasks)
-            .where(_t.idempotency_key.in_(select(wanted.c.idempotency_key)))
+            .where(self._among(_t.idempotency_key, select(wanted.c.idempotency_key)))
             .where(_t.accepted_at < bindparam("keys_from", type_=Utc))
             .values(idempotency_key=None)
         )
@@ -141,12 +147,12 @@ class Statements:
 
         With their events if `recording`.
         """
-        new = batch(self._dialect, _NEW)
+        given = batch(self._dialect, _NEW)
         other = tasks.alias("other")
-        line_is_empty = ~exists().where(
-            other.c.equipment == new.c.equipment, other.c.finished_at.is_(None)
-        )
-        head = and_(new.c.first, line_is_empty)
+        in_line = _any_of(other, given.c.equipment, other.c.finished_at.is_(None))
+        ordered = select(given, and_(given.c.first, in_line.is_(None)).label("head"))
+        new = ordered.order_by(given.c.n).subquery("new")
+        head = new.c.head
         values = {
             **{name: new.c[name] for name in list(_NEW)[1:-1]},
             "state": _QUEUED,
@@ -160,33 +166,37 @@ class Statements:
             "cancel_requested": false(),
         }
         # SQLite reads ON CONFLICT after SELECT only behind a WHERE.
-        rows = select(*values.values()).where(true()).order_by(new.c.n)
+        rows = select(*values.values()).where(true())
         empty = postgresql.insert(tasks) if self._dialect == "postgresql" else sqlite.insert(tasks)
         filled = empty.from_select(list(values), rows, include_defaults=False)
         inserted = filled.on_conflict_do_nothing().returning(_t.id, _t.head, _t.attempt)
         return self._with_events(inserted, EventName.ACCEPTED)
 
-    def _find_repeated(self) -> Select[tuple[object, ...]]:
+    def _find_repeated(self) -> CompoundSelect[tuple[object, ...]]:
         """Find the tasks that already answer rows of `batch`, by id or by idempotency key."""
         new = batch(self._dialect, _NEW)
-        return select(
-            new.c.n, _t.id, _t.fingerprint, and_(_t.head, _t.publish_at.is_not(None)).label("ready")
-        ).join_from(new, tasks, or_(_t.id == new.c.id, _t.idempotency_key == new.c.idempotency_key))
+        ready = and_(_t.head, _t.publish_at.is_not(None)).label("ready")
+
+        def found(known: ColumnElement[Any], given: ColumnElement[Any]) -> Select[Any]:
+            answers = select(new.c.n, _t.id, _t.fingerprint, ready)
+            same = answers.join_from(new, tasks, known == given)
+            return same.where(self._among(known, select(given)))
+
+        return union(found(_t.id, new.c.id), found(_t.idempotency_key, new.c.idempotency_key))
 
     def _promote(self) -> Update:
         """Make the oldest unfinished task the first in line, for devices of `batch` without one."""
         devices = batch(self._dialect, _DEVICES)
-        head, line = tasks.alias("present"), tasks.alias("line")
+        present, line = tasks.alias("present"), tasks.alias("line")
         oldest = (
             select(func.min(line.c.seq))
-            .where(line.c.equipment.in_(select(devices.c.equipment)))
-            .where(line.c.finished_at.is_(None))
-            .where(~exists().where(head.c.equipment == line.c.equipment, head.c.head))
-            .group_by(line.c.equipment)
+            .where(line.c.equipment == devices.c.equipment, line.c.finished_at.is_(None))
+            .scalar_subquery()
         )
+        without_head = _any_of(present, devices.c.equipment, present.c.head).is_(None)
         return (
             update(tasks)
-            .where(_t.seq.in_(oldest))
+            .where(self._among(_t.seq, select(oldest).where(without_head).select_from(devices)))
             .values(head=True, publish_at=bindparam("publish_at", type_=Utc), runnable_at=_now)
             .returning(_t.id)
         )
@@ -239,7 +249,7 @@ class Statements:
         )
         return (
             update(tasks)
-            .where(_t.seq.in_(due))
+            .where(self._among(_t.seq, due))
             .values(publish_at=bindparam("leased_until", type_=Utc))
             .returning(_t.id, _t.attempt, _t.traceparent)
         )
@@ -252,10 +262,11 @@ class Statements:
             .join_from(
                 tasks, confirmed, and_(_t.id == confirmed.c.id, _t.attempt == confirmed.c.attempt)
             )
-            .where(_t.state == _QUEUED)
+            .where(self._among(_t.id, select(confirmed.c.id)), _t.state == _QUEUED)
             .with_for_update(of=tasks, skip_locked=True)
         )
-        return update(tasks).where(_t.seq.in_(owed)).values(publish_at=null(), published_at=_now)
+        settled = update(tasks).where(self._among(_t.seq, owed))
+        return settled.values(publish_at=null(), published_at=_now)
 
     def _offer_again(self) -> Update:
         """Owe a message again for up to `limit` tasks published before `published_before`."""
@@ -268,7 +279,8 @@ class Statements:
             .limit(bindparam("limit", type_=Integer))
             .with_for_update(skip_locked=True)
         )
-        return update(tasks).where(_t.seq.in_(lost)).values(publish_at=_now).returning(_t.id)
+        owed = update(tasks).where(self._among(_t.seq, lost))
+        return owed.values(publish_at=_now).returning(_t.id)
 
     def _claim(self) -> Executable:
         """Begin an attempt of what may run now of `batch`; the row lock lets one worker win.
@@ -278,8 +290,9 @@ class Statements:
         worker = bindparam("worker_id", type_=String)
         runnable = (
             select(_t.seq)
-            .where(_t.id.in_(select(batch(self._dialect, _IDS).c.id)))
-            .where(_t.state == _QUEUED, _t.head)
+            .where(self._among(_t.id, select(batch(self._dialect, _IDS).c.id)))
+            # No index has this condition, so all of them are left to the ids.
+            .where(_t.state == _QUEUED, func.coalesce(_t.head, false()))
             .where(or_(_t.not_before.is_(None), _t.not_before <= _now))
             .order_by(_t.seq)
             .with_for_update()
@@ -287,7 +300,7 @@ class Statements:
         )
         claimed = (
             update(tasks)
-            .where(_t.seq.in_(select(runnable.c.seq)))
+            .where(self._among(_t.seq, select(runnable.c.seq)))
             .values(
                 state=_RUNNING,
                 attempt=_t.attempt + 1,
@@ -314,7 +327,7 @@ class Statements:
     def _find_by_id(self) -> Select[tuple[object, ...]]:
         """Look at the tasks of `batch` as they are."""
         return select(_t.id, _t.state, _t.attempt, _t.worker, _t.message).where(
-            _t.id.in_(select(batch(self._dialect, _IDS).c.id))
+            self._among(_t.id, select(batch(self._dialect, _IDS).c.id))
         )
 
     def _renew(self) -> Update:
@@ -323,14 +336,14 @@ class Statements:
         valid = (
             select(_t.seq)
             .join_from(tasks, held, and_(_t.id == held.c.id, _t.attempt == held.c.attempt))
-            .where(_t.state == _RUNNING)
+            .where(self._among(_t.id, select(held.c.id)), _t.state == _RUNNING)
             .order_by(_t.seq)
             .with_for_update(of=tasks)
             .cte("valid")
         )
         return (
             update(tasks)
-            .where(_t.seq.in_(select(valid.c.seq)))
+            .where(self._among(_t.seq, select(valid.c.seq)))
             .values(lease_until=bindparam("leased_until", type_=Utc))
             .returning(_t.id)
         )
@@ -345,7 +358,8 @@ class Statements:
         fenced = (
             select(_t.seq, *end.c)
             .join_from(tasks, end, and_(_t.id == end.c.id, _t.attempt == end.c.attempt))
-            .where(_t.state == _RUNNING, _t.lease_until <= _now if only_expired else true())
+            .where(self._among(_t.id, select(end.c.id)), _t.state == _RUNNING)
+            .where(_t.lease_until <= _now if only_expired else true())
             .order_by(_t.seq)
             .with_for_update(of=tasks)
             .cte("fenced")
@@ -354,7 +368,7 @@ class Statements:
         queued = and_(~_t.cancel_requested, fenced.c.state == _QUEUED)
         return (
             update(tasks)
-            .where(_t.seq == fenced.c.seq)
+            .where(_t.seq == fenced.c.seq, self._among(_t.seq, select(fenced.c.seq)))
             .values(
                 state=case((withdrawn, State.CANCELLED.value), else_=fenced.c.state),
                 reason=case((withdrawn, Reason.CANCELLED.value), else_=fenced.c.reason),
@@ -444,9 +458,26 @@ class Statements:
             .limit(bindparam("limit", type_=Integer))
         )
         return (
-            delete(events).where(events.c.task_id.in_(old)),
-            delete(tasks).where(_t.id.in_(old)).returning(_t.id),
+            delete(events).where(self._among(events.c.task_id, old)),
+            delete(tasks).where(self._among(_t.id, old)).returning(_t.id),
         )
+
+    def _among(self, of: ColumnElement[Any], chosen: Select[tuple[Any]]) -> ColumnElement[bool]:
+        """Choose rows by an indexed column; PostgreSQL reads no others, as it might for a join."""
+        if self._dialect != "postgresql":
+            return of.in_(chosen)
+        return of == any_(func.array(chosen.scalar_subquery(), type_=ARRAY(of.type)))
+
+
+def _any_of(
+    line: FromClause, equipment: ColumnElement[str], wanted: ColumnElement[bool]
+) -> ScalarSelect[int]:
+    """Return 1 if a device has such a task, else NULL.
+
+    One look for each device: what EXISTS asks, PostgreSQL may answer by reading all that waits.
+    """
+    found = select(literal(1)).where(line.c.equipment == equipment, wanted)
+    return found.limit(1).scalar_subquery()
 
 
 def _notify(notice: ColumnElement[str]) -> Select[tuple[object, ...]]:
