@@ -13,6 +13,7 @@ from tests.support.tasks import (
     OTHER_DEVICE,
     accept,
     accept_new,
+    at_most,
     claim,
     failure,
     hand_back,
@@ -36,7 +37,7 @@ async def test_history_tells_the_whole_life_of_a_task(
     await store.finish([hand_back(await claim(store, task_id, "worker-b"))])
     await claim(store, task_id)
     clock.advance(LEASE_S)
-    await store.reap(max_attempts=5, limit=10)
+    await store.reap(at_most(5), limit=10)
     await store.finish([used_up(await claim(store, task_id))])
     await store.replay(task_id)
     await store.finish([success(await claim(store, task_id))])

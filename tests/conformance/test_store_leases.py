@@ -1,6 +1,7 @@
 """Leases: renewing them, and taking back what a lost worker held."""
 
 from activation.domain.outcome import Reason
+from activation.domain.retry import Verdict
 from activation.domain.task import EventName, State, Waiting
 from activation.ports import Reaped, TaskStore
 from tests.support.clock import VirtualClock
@@ -9,6 +10,7 @@ from tests.support.tasks import (
     LEASE_S,
     OTHER_DEVICE,
     accept,
+    at_most,
     claim,
     hand_back,
     is_ready,
@@ -27,7 +29,7 @@ async def test_renewed_lease_keeps_the_task(store: TaskStore, clock: VirtualCloc
     for _ in range(3):
         clock.advance(29)
         assert await store.renew([claimed], 30) == frozenset()
-        assert list(await store.reap(MAX_ATTEMPTS, limit=10)) == []
+        assert list(await store.reap(at_most(MAX_ATTEMPTS), limit=10)) == []
 
 
 async def test_late_renewal_is_good_until_the_task_is_reaped(
@@ -38,7 +40,7 @@ async def test_late_renewal_is_good_until_the_task_is_reaped(
     clock.advance(31)
 
     assert await store.renew([claimed], 30) == frozenset()
-    assert list(await store.reap(MAX_ATTEMPTS, limit=10)) == []
+    assert list(await store.reap(at_most(MAX_ATTEMPTS), limit=10)) == []
 
 
 async def test_renewing_reports_the_claims_that_are_lost(
@@ -47,7 +49,7 @@ async def test_renewing_reports_the_claims_that_are_lost(
     """Only the worker of the running attempt keeps its claim."""
     reaped = await claim(store, await accept(store, "REAPED"))
     clock.advance(LEASE_S)
-    await store.reap(MAX_ATTEMPTS, limit=10)
+    await store.reap(at_most(MAX_ATTEMPTS), limit=10)
     overtaken = await claim(store, await accept(store, "OVERTAKEN"))
     await store.finish([hand_back(overtaken)])
     await claim(store, overtaken.task_id, "worker-b")
@@ -77,7 +79,7 @@ async def test_nothing_is_reaped_before_its_lease_ran_out(
     await claim(store, await accept(store, "RUNNING"), lease_s=30)
     clock.advance(29.999)
 
-    assert list(await store.reap(MAX_ATTEMPTS, limit=10)) == []
+    assert list(await store.reap(at_most(MAX_ATTEMPTS), limit=10)) == []
 
 
 async def test_reaped_task_is_ready_again(store: TaskStore, clock: VirtualClock) -> None:
@@ -87,7 +89,7 @@ async def test_reaped_task_is_ready_again(store: TaskStore, clock: VirtualClock)
     await claim(store, task_id, "worker-a", lease_s=30)
     clock.advance(30)
 
-    reaped = await store.reap(MAX_ATTEMPTS, limit=10)
+    reaped = await store.reap(at_most(MAX_ATTEMPTS), limit=10)
 
     assert reaped == [Reaped(task_id, DEVICE, "worker-a", 1, accepted_at, State.QUEUED)]
     task = await stored(store, task_id)
@@ -106,7 +108,7 @@ async def test_reaping_is_written_into_the_history(store: TaskStore, clock: Virt
     await claim(store, task_id)
     clock.advance(LEASE_S)
 
-    await store.reap(MAX_ATTEMPTS, limit=10)
+    await store.reap(at_most(MAX_ATTEMPTS), limit=10)
 
     event = (await store.history(task_id))[-1]
     assert (event.name, event.attempt) == (EventName.LEASE_EXPIRED, 1)
@@ -121,7 +123,7 @@ async def test_late_result_of_a_reaped_task_is_fenced_off(
     task_id = await accept(store)
     slow = await claim(store, task_id, "worker-a")
     clock.advance(LEASE_S)
-    await store.reap(MAX_ATTEMPTS, limit=10)
+    await store.reap(at_most(MAX_ATTEMPTS), limit=10)
 
     before = await store.finish([success(slow)])
     quick = await claim(store, task_id, "worker-b")
@@ -146,7 +148,7 @@ async def test_task_that_lost_all_its_attempts_is_a_dead_letter(
     for _ in range(3):
         await claim(store, task_id)
         clock.advance(LEASE_S)
-        states += [reaped.state for reaped in await store.reap(max_attempts=3, limit=10)]
+        states += [reaped.state for reaped in await store.reap(at_most(3), limit=10)]
 
     assert states == [State.QUEUED, State.QUEUED, State.FAILED]
     task = await stored(store, task_id)
@@ -162,10 +164,13 @@ async def test_a_reaped_task_rests_as_long_as_it_is_told(
     task_id = await accept(store)
     rested = []
 
+    def resting(counted: int) -> Verdict:
+        return Verdict(State.QUEUED, retry_in_s=10.0 * counted)
+
     for _ in range(2):
         await claim(store, task_id)
         clock.advance(LEASE_S)
-        await store.reap(MAX_ATTEMPTS, limit=10, rest_s=lambda counted: 10.0 * counted)
+        await store.reap(resting, limit=10)
         task = await stored(store, task_id)
         assert task.not_before is not None
         rested.append((task.not_before - clock.now()).total_seconds())
@@ -187,7 +192,7 @@ async def test_attempts_that_were_handed_back_do_not_count_for_the_reaper(
     await claim(store, task_id)
     clock.advance(LEASE_S)
 
-    [reaped] = await store.reap(max_attempts=2, limit=10)
+    [reaped] = await store.reap(at_most(2), limit=10)
 
     assert (reaped.attempt, reaped.state) == (4, State.QUEUED)
 
@@ -201,7 +206,7 @@ async def test_reaped_task_that_was_to_be_cancelled_is_cancelled(
     await store.cancel(task_id)
     clock.advance(LEASE_S)
 
-    [reaped] = await store.reap(MAX_ATTEMPTS, limit=10)
+    [reaped] = await store.reap(at_most(MAX_ATTEMPTS), limit=10)
 
     assert reaped.state == State.CANCELLED
     assert (await stored(store, task_id)).state == State.CANCELLED
@@ -215,7 +220,8 @@ async def test_what_was_lost_first_is_reaped_first(store: TaskStore, clock: Virt
     early = await claim(store, await accept(store, OTHER_DEVICE), lease_s=10)
     clock.advance(30)
 
-    rounds = [[r.task_id for r in await store.reap(MAX_ATTEMPTS, limit=1)] for _ in range(3)]
+    judge = at_most(MAX_ATTEMPTS)
+    rounds = [[lost.task_id for lost in await store.reap(judge, limit=1)] for _ in range(3)]
 
     assert rounds == [[early.task_id], [late.task_id], []]
 

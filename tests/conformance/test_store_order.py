@@ -12,6 +12,7 @@ from tests.support.tasks import (
     LEASE_S,
     OTHER_DEVICE,
     accept,
+    at_most,
     claim,
     failure,
     hand_back,
@@ -70,7 +71,7 @@ async def test_reaped_task_keeps_its_place(store: TaskStore, clock: VirtualClock
     await claim(store, first)
     clock.advance(LEASE_S)
 
-    await store.reap(max_attempts=5, limit=10)
+    await store.reap(at_most(5), limit=10)
 
     assert await is_ready(store, first)
     assert not await is_ready(store, second)
@@ -82,7 +83,7 @@ async def test_task_that_the_reaper_fails_makes_room(store: TaskStore, clock: Vi
     await claim(store, first)
     clock.advance(LEASE_S)
 
-    await store.reap(max_attempts=1, limit=10)
+    await store.reap(at_most(1), limit=10)
 
     assert await is_ready(store, second)
 

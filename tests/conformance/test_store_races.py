@@ -10,6 +10,7 @@ from tests.support.tasks import (
     LEASE_S,
     OTHER_DEVICE,
     accept,
+    at_most,
     claim,
     is_ready,
     new_task,
@@ -114,7 +115,7 @@ async def test_reaper_and_late_result_at_once_agree(
         clock.advance(LEASE_S)
 
         [state], reaped = await asyncio.gather(
-            store.finish([success(claimed)]), twin.reap(max_attempts=5, limit=10)
+            store.finish([success(claimed)]), twin.reap(at_most(5), limit=10)
         )
 
         assert (state is None) == (len(reaped) == 1)
@@ -130,7 +131,7 @@ async def test_reaper_and_late_renewal_at_once_agree(
         clock.advance(LEASE_S)
 
         lost, reaped = await asyncio.gather(
-            store.renew([claimed], LEASE_S), twin.reap(max_attempts=5, limit=10)
+            store.renew([claimed], LEASE_S), twin.reap(at_most(5), limit=10)
         )
 
         assert lost == {task.task_id for task in reaped if task.task_id == claimed.task_id}
@@ -145,9 +146,7 @@ async def test_two_reapers_at_once_take_each_task_once(
     await store.claim(ids, "worker-a", LEASE_S)
     clock.advance(LEASE_S)
 
-    shares = await asyncio.gather(
-        *(one.reap(max_attempts=5, limit=40) for one in [store, twin] * 3)
-    )
+    shares = await asyncio.gather(*(one.reap(at_most(5), limit=40) for one in [store, twin] * 3))
 
     assert sorted(task.task_id for share in shares for task in share) == sorted(ids)
 

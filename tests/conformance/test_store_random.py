@@ -26,7 +26,16 @@ from activation.errors import TransitionError
 from activation.ports import Accepted, Cancellation, Ready, Reaped, Result, TaskQuery, TaskStore
 from activation.store.memory import MemoryStore
 from tests.support.clock import VirtualClock
-from tests.support.tasks import LEASE_S, failure, hand_back, new_task, retry, success, used_up
+from tests.support.tasks import (
+    LEASE_S,
+    at_most,
+    failure,
+    hand_back,
+    new_task,
+    retry,
+    success,
+    used_up,
+)
 
 OPERATIONS = 150
 DEVICES = [f"DEVICE{n}" for n in range(4)]
@@ -263,5 +272,5 @@ async def _take_ready(store: TaskStore) -> list[Ready]:
 
 
 async def _reap(store: TaskStore) -> list[Reaped]:
-    reaped = await store.reap(MAX_ATTEMPTS, EVERYTHING)
+    reaped = await store.reap(at_most(MAX_ATTEMPTS), EVERYTHING)
     return sorted(reaped, key=lambda task: task.task_id)

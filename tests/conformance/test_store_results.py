@@ -12,6 +12,7 @@ from tests.support.tasks import (
     DEVICE,
     OTHER_DEVICE,
     accept,
+    at_most,
     claim,
     failure,
     hand_back,
@@ -141,7 +142,7 @@ async def test_result_is_stale_where_the_reaper_has_ended_the_attempt_in_the_sam
     """Both would make it a dead letter; it is the reaper who did, and who counts it."""
     claimed = await claim(store, await accept(store), lease_s=30)
     clock.advance(30)
-    [reaped] = await store.reap(max_attempts=1, limit=10)
+    [reaped] = await store.reap(at_most(1), limit=10)
 
     answer = await store.finish([used_up(claimed)])
 
@@ -156,7 +157,7 @@ async def test_result_is_stale_where_the_reaper_has_cancelled_the_task(
     claimed = await claim(store, await accept(store), lease_s=30)
     await store.cancel(claimed.task_id)
     clock.advance(30)
-    [reaped] = await store.reap(max_attempts=5, limit=10)
+    [reaped] = await store.reap(at_most(5), limit=10)
 
     answer = await store.finish([retry(claimed)])
 

@@ -13,6 +13,7 @@ from tests.support.tasks import (
     LEASE_S,
     OTHER_DEVICE,
     accept,
+    at_most,
     claim,
     failure,
     hand_back,
@@ -46,7 +47,7 @@ async def _cancel(store: TaskStore, task_id: TaskId) -> None:
 
 async def _lose(store: TaskStore, task_id: TaskId) -> None:
     await claim(store, task_id, lease_s=0)
-    await store.reap(max_attempts=1, limit=10)
+    await store.reap(at_most(1), limit=10)
 
 
 @pytest.mark.parametrize("change", [_finish, _cancel, _lose])
@@ -72,7 +73,7 @@ async def _hand_back(store: TaskStore, task_id: TaskId) -> None:
 
 async def _reap(store: TaskStore, task_id: TaskId) -> None:
     await claim(store, task_id, lease_s=0)
-    await store.reap(max_attempts=5, limit=10)
+    await store.reap(at_most(5), limit=10)
 
 
 async def _replay(store: TaskStore, task_id: TaskId) -> None:

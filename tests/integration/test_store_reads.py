@@ -21,7 +21,7 @@ from activation.ports import Ready, TaskQuery, TaskStore
 from activation.store import open_store
 from tests.support import servers
 from tests.support.system import eventually
-from tests.support.tasks import failure, new_task, success
+from tests.support.tasks import at_most, failure, new_task, success
 
 FEW: Final = 10  # tasks in one operation
 MANY: Final = 4000  # tasks of each kind that it has nothing to do with
@@ -115,7 +115,7 @@ async def finishing(store: TaskStore) -> Operation:
 
 async def reaping(store: TaskStore) -> Operation:
     await running(store, FEW, lease_s=0.0)
-    return lambda it: it.reap(5, FEW)
+    return lambda it: it.reap(at_most(5), FEW)
 
 
 async def cancelling(store: TaskStore) -> Operation:

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
+from activation.domain.retry import Verdict
 from activation.domain.task import Claim, NewTask, State, Task, TaskId
 from activation.errors import KeyConflictError, StoreUnavailableError
-from activation.ports import Accepted, Notice, Ready, Reaped, Refused, Result, StoreStatus, at_once
+from activation.ports import Accepted, Notice, Ready, Reaped, Refused, Result, StoreStatus
 from activation.store.memory import MemoryStore
 
 _T = TypeVar("_T")
@@ -86,10 +87,8 @@ class FaultyStore(MemoryStore):
     async def finish(self, results: Sequence[Result]) -> Sequence[State | None]:
         return await self._through("finish", super().finish(results))
 
-    async def reap(
-        self, max_attempts: int, limit: int, rest_s: Callable[[int], float] = at_once
-    ) -> Sequence[Reaped]:
-        return await self._through("reap", super().reap(max_attempts, limit, rest_s))
+    async def reap(self, judge: Callable[[int], Verdict], limit: int) -> Sequence[Reaped]:
+        return await self._through("reap", super().reap(judge, limit))
 
     async def get(self, task_id: TaskId) -> Task | None:
         return await self._through("get", super().get(task_id))

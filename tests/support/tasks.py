@@ -1,9 +1,11 @@
 """Tasks, claims and results as tests need them: only what matters to the test is given."""
 
+from collections.abc import Callable
+
 from uuid_utils.compat import uuid7
 
-from activation.domain.outcome import Outcome, Reason
-from activation.domain.retry import Verdict
+from activation.domain.outcome import WORKER_LOST, Outcome, Reason
+from activation.domain.retry import RetryPolicy, Verdict
 from activation.domain.task import Claim, IdempotencyKey, NewTask, State, Task, TaskId
 from activation.ports import Accepted, Result, TaskStore
 
@@ -92,3 +94,9 @@ def hand_back(claim: Claim) -> Result:
     """The worker was stopped before the answer came."""
     outcome = Outcome(Reason.DRAINED, "The worker was stopped")
     return Result(claim, outcome, Verdict(State.QUEUED, counted=False))
+
+
+def at_most(attempts: int) -> Callable[[int], Verdict]:
+    """Give lost tasks so many attempts, and no rest between them."""
+    policy = RetryPolicy(max_attempts=attempts)
+    return lambda counted: policy.judge(WORKER_LOST, counted=counted, draw=0.0)

@@ -151,11 +151,6 @@ class Notice:
     ended: frozenset[TaskId] | None = None
 
 
-def at_once(_: int) -> float:
-    """Let no task rest."""
-    return 0.0
-
-
 class TaskStore(Protocol):
     """Where tasks live: the one truth about them.
 
@@ -217,17 +212,12 @@ class TaskStore(Protocol):
         """
         ...
 
-    async def reap(
-        self, max_attempts: int, limit: int, rest_s: Callable[[int], float] = at_once
-    ) -> Sequence[Reaped]:
+    async def reap(self, judge: Callable[[int], Verdict], limit: int) -> Sequence[Reaped]:
         """Take back running tasks whose lease ran out: queued again, or failed for good.
 
-        The lost attempt counts; a task without attempts left becomes a dead letter.
-
         Args:
-            max_attempts: How many there are.
+            judge: Decides about a task by the attempts that count, the lost one included.
             limit: At most so many tasks, what was lost first.
-            rest_s: Says how long a task rests that has used so many attempts.
         """
         ...
 

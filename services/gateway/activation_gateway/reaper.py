@@ -7,8 +7,8 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from activation.domain.outcome import Reason
-from activation.domain.retry import RetryPolicy
+from activation.domain.outcome import WORKER_LOST, Reason
+from activation.domain.retry import RetryPolicy, Verdict
 from activation.domain.task import ENDED
 from activation.errors import StoreUnavailableError
 from activation.ports import TaskStore
@@ -75,11 +75,7 @@ class Reaper:
                 log.warning("leases_unreadable", error=str(error))
 
     async def _reap_some(self) -> int:
-        reaped = await self._store.reap(
-            self._policy.max_attempts,
-            _AT_ONCE,
-            lambda counted: self._policy.rest_s(counted, self._draw()),
-        )
+        reaped = await self._store.reap(self._judge, _AT_ONCE)
         for lost in reaped:
             metrics.LEASES_REAPED.inc()
             if lost.state in ENDED:
@@ -94,6 +90,9 @@ class Reaper:
                 state=lost.state,
             )
         return len(reaped)
+
+    def _judge(self, counted: int) -> Verdict:
+        return self._policy.judge(WORKER_LOST, counted=counted, draw=self._draw())
 
     async def _purge(self) -> None:
         while True:

@@ -82,3 +82,6 @@ class Outcome:
     reason: Reason
     message: str
     retry_after_s: float | None = None
+
+
+WORKER_LOST: Final = Outcome(Reason.WORKER_LOST, "The worker was lost before it could report")

@@ -1,6 +1,5 @@
 """The retry rule: what becomes of a task after an attempt. The only place that decides it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -23,17 +22,6 @@ class Verdict:
     retry_in_s: float = 0.0
     dead_letter: bool = False
     counted: bool = True
-
-
-def after_loss(counted: int, max_attempts: int, rest_s: Callable[[int], float]) -> Verdict:
-    """Decide what becomes of a task whose worker was lost.
-
-    It rests before it runs again. What a task that kills its workers has dragged down with it would
-    else begin together with it, be lost with it again, and be given up with it.
-    """
-    if counted >= max_attempts:
-        return Verdict(State.FAILED, dead_letter=True)
-    return Verdict(State.QUEUED, retry_in_s=rest_s(counted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +65,8 @@ class RetryPolicy:
                 return Verdict(State.FAILED)
             case Meaning.WITHDRAWN:
                 return Verdict(State.QUEUED, counted=False)
+            # A task whose worker was lost rests as well: what it has dragged down with it would
+            # else begin together with it, be lost with it again, and be given up with it.
             case Meaning.TRANSIENT | Meaning.UNKNOWN:
                 if counted >= self.max_attempts:
                     return Verdict(State.FAILED, dead_letter=True)
@@ -87,9 +77,5 @@ class RetryPolicy:
     def _wait_s(self, outcome: Outcome, counted: int, draw: float) -> float:
         if outcome.retry_after_s is not None:
             return min(outcome.retry_after_s, self.cap_s)
-        return self.rest_s(counted, draw)
-
-    def rest_s(self, counted: int, draw: float) -> float:
-        """Return how long a task rests that has used so many attempts; arguments as in `judge`."""
         exponent = min(counted - 1, 32)  # beyond this the cap rules, and 2.0**n stays finite
         return draw * min(self.cap_s, self.base_s * 2.0**exponent)

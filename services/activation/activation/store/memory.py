@@ -13,7 +13,8 @@ from operator import itemgetter
 from typing import assert_never
 
 from activation.clock import Clock
-from activation.domain.retry import after_loss
+from activation.domain.outcome import WORKER_LOST
+from activation.domain.retry import Verdict
 from activation.domain.task import (
     ENDED,
     UNFINISHED,
@@ -37,9 +38,8 @@ from activation.ports import (
     Result,
     StoreStatus,
     TaskQuery,
-    at_once,
 )
-from activation.store.record import CANCELLED, WORKER_LOST, Record
+from activation.store.record import CANCELLED, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,18 +178,16 @@ class MemoryStore:
             return None
         return record.task.state
 
-    async def reap(
-        self, max_attempts: int, limit: int, rest_s: Callable[[int], float] = at_once
-    ) -> Sequence[Reaped]:
+    async def reap(self, judge: Callable[[int], Verdict], limit: int) -> Sequence[Reaped]:
         """Take back first what was lost the longest ago."""
         lost = self._oldest(lambda record: record.task.lease_until, self.now())[:limit]
-        reaped = [self._reap(record, max_attempts, rest_s) for record in lost]
+        reaped = [self._reap(record, judge) for record in lost]
         self._announce(task.task_id for task in reaped)
         return reaped
 
-    def _reap(self, record: Record, max_attempts: int, rest_s: Callable[[int], float]) -> Reaped:
+    def _reap(self, record: Record, judge: Callable[[int], Verdict]) -> Reaped:
         held = record.task
-        verdict = after_loss(held.attempt - held.uncounted, max_attempts, rest_s)
+        verdict = judge(held.attempt - held.uncounted)
         record.end_attempt(self.now(), WORKER_LOST, verdict)
         self._advance(held.equipment)
         return Reaped(

@@ -19,7 +19,6 @@ from activation.domain.task import (
 from activation.errors import TransitionError
 from activation.ports import Result
 
-WORKER_LOST = Outcome(Reason.WORKER_LOST, "The worker was lost before it could report")
 CANCELLED = Outcome(Reason.CANCELLED, "Cancelled while it waited")
 
 

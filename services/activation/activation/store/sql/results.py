@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from activation.domain.outcome import Outcome, Reason
-from activation.domain.retry import after_loss
+from activation.domain.outcome import WORKER_LOST, Reason
+from activation.domain.retry import Verdict
 from activation.domain.task import ENDED, Claim, EventName, State, TaskId
 from activation.ports import Result
 from activation.store.sql.database import Row
@@ -76,9 +76,8 @@ def _name(result: Result, state: State) -> EventName:
     return EventName.RETRY_SCHEDULED
 
 
-def lost_attempt(row: Row, max_attempts: int, rest_s: Callable[[int], float]) -> Result:
+def lost_attempt(row: Row, judge: Callable[[int], Verdict]) -> Result:
     """Judge a running task whose lease ran out."""
-    outcome = Outcome(Reason.WORKER_LOST, "The worker was lost before it could report")
     claim = Claim(
         task_id=TaskId(row["id"]),
         equipment=row["equipment"],
@@ -89,7 +88,7 @@ def lost_attempt(row: Row, max_attempts: int, rest_s: Callable[[int], float]) ->
         accepted_at=row["accepted_at"],
         waited_s=0.0,
     )
-    return Result(claim, outcome, after_loss(row["counted"], max_attempts, rest_s))
+    return Result(claim, WORKER_LOST, judge(row["counted"]))
 
 
 def fence(result: Result) -> Fence:

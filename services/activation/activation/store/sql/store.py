@@ -10,6 +10,7 @@ from sqlalchemy import Executable
 
 from activation.clock import Clock, SystemClock
 from activation.domain.outcome import Reason
+from activation.domain.retry import Verdict
 from activation.domain.task import Claim, Event, EventName, NewTask, State, Task, TaskId
 from activation.errors import KeyConflictError, TransitionError
 from activation.ports import (
@@ -23,7 +24,6 @@ from activation.ports import (
     Result,
     StoreStatus,
     TaskQuery,
-    at_once,
 )
 from activation.store.sql import queries
 from activation.store.sql.batch import encode, encode_ids
@@ -202,15 +202,13 @@ class SqlStore:
                 states |= written_before(results, found)
         return [states.get(fence(result)) for result in results]
 
-    async def reap(
-        self, max_attempts: int, limit: int, rest_s: Callable[[int], float] = at_once
-    ) -> Sequence[Reaped]:
+    async def reap(self, judge: Callable[[int], Verdict], limit: int) -> Sequence[Reaped]:
         """Take back tasks of lost workers; see `TaskStore.reap`."""
         async with self._write("reap") as tx:
             expired = await tx.fetch(self._do.find_expired, {"now": self.now(), "limit": limit})
             if not expired:
                 return []
-            lost = [lost_attempt(row, max_attempts, rest_s) for row in expired]
+            lost = [lost_attempt(row, judge) for row in expired]
             states = await self._end(tx, lost, self._do.reap)
         return [
             Reaped(
