@@ -207,7 +207,7 @@ def test_without_rabbitmq_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine without the package gets the sentence that helps."""
-    monkeypatch.setattr(rabbitmq, "_DEBIAN_SERVER", tmp_path / "nowhere")
+    monkeypatch.setattr(rabbitmq, "_DEBIAN_PROGRAMS", tmp_path / "nowhere")
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(StartError, match="install the package rabbitmq-server"):

@@ -1,5 +1,7 @@
 """The promises of single scenarios: each can be broken."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from activation_cli.verify import promises
@@ -7,11 +9,21 @@ from activation_cli.verify.accountant import Account, Post, Row
 from activation_cli.verify.promises import Promise
 
 
-def task(task_id: str, *, state: str = "succeeded", attempt: int = 1) -> Row:
+def task(
+    task_id: str,
+    *,
+    device: str = "DEVICE1",
+    state: str = "succeeded",
+    attempt: int = 1,
+    took_s: float = 1.0,
+) -> Row:
     dead = state == "failed"
+    accepted_at = datetime(2026, 1, 1, tzinfo=UTC)
     return {
         "taskId": task_id,
-        "equipment": "DEVICE1",
+        "equipment": device,
+        "acceptedAt": accepted_at.isoformat(),
+        "finishedAt": (accepted_at + timedelta(seconds=took_s)).isoformat(),
         "state": state,
         "attempt": attempt,
         "deadLetter": dead,
@@ -41,6 +53,15 @@ FINE = account(task("a"), task("b"))
         ),
         (promises.something_is_called_again, account(task("a", attempt=2)), FINE),
         (promises.answers_are_missed, account(task("a"), status=None), FINE),
+        (
+            promises.only_the_longest_line_waits,
+            account(
+                task("a", took_s=1), task("b", took_s=9), task("c", device="DEVICE2", took_s=2)
+            ),
+            account(
+                task("a", took_s=1), task("b", took_s=9), task("c", device="DEVICE2", took_s=8)
+            ),
+        ),
     ],
 )
 def test_a_promise_is_kept_or_broken(promise: Promise, kept: Account, broken: Account) -> None:

@@ -5,6 +5,7 @@ It takes nothing from, and leaves nothing to, a RabbitMQ service of the same mac
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -13,12 +14,14 @@ from activation_cli.local.ports import LOOPBACK, free_port
 from activation_cli.local.probes import http_ok, speaks_amqp
 from activation_cli.local.process import Child
 
-# The script behind Debian's /usr/sbin/rabbitmq-server, which would become the user `rabbitmq`.
-_DEBIAN_SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+# The scripts behind Debian's /usr/sbin/rabbitmq*, which would become the user `rabbitmq`.
+_DEBIAN_PROGRAMS: Final = Path("/usr/lib/rabbitmq/bin")
 
 # Part of every path in the data folder, so it must not follow the name of the machine. It need not
 # be unique either: names are looked up in epmd, and each node has its own.
 _NODE_NAME: Final = "activation@localhost"
+
+_CONTROL_S: Final = 30.0
 
 _USER: Final = "activation"
 _PASSWORD: Final = "activation"  # noqa: S105  # loopback only, and it guards nothing
@@ -71,7 +74,9 @@ class RabbitMQNode:
             log=log,
             env=environment,
         )
-        self._server = Child("RabbitMQ", [_server()], log=log, env=environment, folder=self._folder)
+        self._server = Child(
+            "RabbitMQ", [_program("rabbitmq-server")], log=log, env=environment, folder=self._folder
+        )
 
     @property
     def amqp_url(self) -> str:
@@ -131,6 +136,28 @@ class RabbitMQNode:
         self.stop()
         self.start()
 
+    def control(self, *arguments: str) -> None:
+        """Have `rabbitmqctl` carry out a command.
+
+        Raises:
+            StartError: It is missing, did not end in time, or failed; with its last line.
+        """
+        try:
+            subprocess.run(  # noqa: S603  # the program is RabbitMQ's own
+                [_program("rabbitmqctl"), "--node", _NODE_NAME, "--quiet", *arguments],
+                env=self._environment(),
+                cwd=self._folder,
+                capture_output=True,
+                text=True,
+                timeout=_CONTROL_S,
+                check=True,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StartError(f"rabbitmqctl {arguments[0]}: {error}") from error
+        except subprocess.CalledProcessError as error:
+            said = (error.stderr or error.stdout or "").strip().splitlines() or ["it failed"]
+            raise StartError(f"rabbitmqctl {arguments[0]}: {said[-1]}") from error
+
     def _is_ready(self) -> bool:
         management_is_ready = not self._management or http_ok(
             f"http://{LOOPBACK}:{self._management_port}/"
@@ -188,10 +215,10 @@ class RabbitMQNode:
         }
 
 
-def _server() -> Path:
-    if _DEBIAN_SERVER.exists():
-        return _DEBIAN_SERVER
-    found = shutil.which("rabbitmq-server")
+def _program(name: str) -> Path:
+    if (_DEBIAN_PROGRAMS / name).exists():
+        return _DEBIAN_PROGRAMS / name
+    found = shutil.which(name)
     if found is None:
-        raise StartError("rabbitmq-server is missing: install the package rabbitmq-server")
+        raise StartError(f"{name} is missing: install the package rabbitmq-server")
     return Path(found)

@@ -1,8 +1,10 @@
 """What scenarios promise beyond the account that is kept of all of them."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
-from activation_cli.verify.accountant import Account, Finding, Verdict
+from activation_cli.verify.accountant import Account, Finding, Row, Verdict
 
 Promise = Callable[[Account], Iterable[Finding]]
 
@@ -34,6 +36,26 @@ def something_is_called_again(account: Account) -> Iterable[Finding]:
     """The fault strikes: at least one task needs a second attempt."""
     if account.calls and all(task["attempt"] <= 1 for task in account.tasks):
         yield Finding(Verdict.UNMET, "the fault struck nothing", "no task has a second attempt")
+
+
+def only_the_longest_line_waits(account: Account) -> Iterable[Finding]:
+    """Tasks of other devices do not wait for the tasks of the one that has most."""
+    lines: defaultdict[str, list[float]] = defaultdict(list)
+    for task in account.tasks:
+        if task["finishedAt"] is not None:
+            lines[task["equipment"]].append(_took_s(task))
+    longest = max(lines.values(), key=len, default=[])
+    others = [took_s for line in lines.values() if line is not longest for took_s in line]
+    if others and max(others) > max(longest) / 2:
+        said = f"others took up to {max(others):.1f} s, it took {max(longest):.1f} s"
+        yield Finding(Verdict.UNMET, "other devices waited for the longest line", said)
+
+
+def _took_s(task: Row) -> float:
+    accepted, finished = (
+        datetime.fromisoformat(task[name]) for name in ("acceptedAt", "finishedAt")
+    )
+    return (finished - accepted).total_seconds()
 
 
 def answers_are_missed(account: Account) -> Iterable[Finding]:

@@ -9,7 +9,6 @@ from activation_cli.verify.faults import Fault
 from activation_cli.verify.scenarios import Scenario
 
 _CAREFUL: Final = 0.8  # the share of clients that ask again, with the same key, until accepted
-_BUSY_DEVICE: Final = 0.1  # the share of the requests that are for one device
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +65,15 @@ def draw_schedule(
         seed: Decides all that is left to chance.
         run: Begins serial numbers and keys; it changes no decision. Letters and digits.
         duration_s: How long requests are sent.
-        rate: Requests a second, on average; they come as a Poisson process.
+        rate: Requests a second, on average, for most scenarios; they come as a Poisson process.
     """
     chance = _chance(f"{seed} {scenario.name} load")
+    rate *= scenario.rate_times
     devices = [f"{run}{n:04}" for n in range(max(8, round(rate * duration_s / 6)))]
     requests: list[Request] = []
     at_s = chance.expovariate(rate)
     while at_s < duration_s:
-        device = devices[0] if chance.random() < _BUSY_DEVICE else chance.choice(devices)
+        device = devices[0] if chance.random() < scenario.busy_device else chance.choice(devices)
         requests.append(
             Request(
                 at_s,

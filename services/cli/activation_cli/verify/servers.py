@@ -1,8 +1,10 @@
 """RabbitMQ and PostgreSQL for all systems of a run."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -42,11 +44,19 @@ class Servers:
                 server.stop()
 
 
+@asynccontextmanager
+async def connected(database_url: str) -> AsyncIterator[Any]:
+    """Hold a connection to PostgreSQL; what is asked of it has a deadline."""
+    connection = await asyncpg.connect(
+        database_url, timeout=_DATABASE_S, command_timeout=_DATABASE_S
+    )
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
 async def execute(database_url: str, statement: str) -> None:
     """Have PostgreSQL carry out a statement."""
-    async with asyncio.timeout(_DATABASE_S):
-        connection = await asyncpg.connect(database_url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
+    async with connected(database_url) as connection:
+        await connection.execute(statement)

@@ -1,0 +1,58 @@
+"""Faults of PostgreSQL."""
+
+import asyncio
+import random
+from contextlib import AsyncExitStack, suppress
+from typing import Final
+
+import asyncpg
+
+from activation_cli.verify.faults.fault import Fault
+from activation_cli.verify.servers import connected, execute
+from activation_cli.verify.system import System
+
+_LOOK_EVERY_S: Final = 0.05
+
+_END_SERVICES: Final = (
+    "select pg_terminate_backend(pid) from pg_stat_activity"
+    " where datname = current_database() and application_name = 'activation'"
+)
+
+
+def store_restarted() -> Fault:
+    """Stop and start PostgreSQL, which cuts all its connections."""
+
+    async def strike(system: System, _: random.Random) -> None:
+        if system.database is not None:
+            await asyncio.to_thread(system.database.restart)
+
+    return Fault("PostgreSQL is restarted", strike)
+
+
+def store_connections_terminated(*, times: int = 3) -> Fault:
+    """Have PostgreSQL end all connections to the database, a few times in a row."""
+
+    async def strike(system: System, _: random.Random) -> None:
+        for _n in range(times):
+            await execute(system.database_url, _END_SERVICES)
+            await asyncio.sleep(0.4)
+
+    return Fault("PostgreSQL ends all connections", strike)
+
+
+def store_connections_taken(*, for_s: float) -> Fault:
+    """Take every connection that PostgreSQL has, also from the services."""
+
+    async def strike(system: System, _: random.Random) -> None:
+        now = asyncio.get_running_loop().time
+        async with AsyncExitStack() as taken:
+            first = await taken.enter_async_context(connected(system.database_url))
+            until = now() + for_s
+            while now() < until:
+                await first.execute(_END_SERVICES)
+                with suppress(asyncpg.TooManyConnectionsError):
+                    while now() < until:
+                        await taken.enter_async_context(connected(system.database_url))
+                await asyncio.sleep(_LOOK_EVERY_S)
+
+    return Fault("PostgreSQL has no connection left", strike)

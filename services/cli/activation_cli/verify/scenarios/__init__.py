@@ -1,0 +1,18 @@
+"""The fault matrix: each scenario has a name, what it does, and what must hold."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from activation_cli.verify.scenarios.broker import BROKER
+from activation_cli.verify.scenarios.handler import HANDLER
+from activation_cli.verify.scenarios.load import LOAD
+from activation_cli.verify.scenarios.processes import PROCESSES
+from activation_cli.verify.scenarios.scenario import Scenario
+from activation_cli.verify.scenarios.store import STORE
+
+__all__ = ["CALM", "SCENARIOS", "Scenario"]
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    scenario.name: scenario for scenario in (*PROCESSES, *BROKER, *STORE, *HANDLER, *LOAD)
+}
+CALM: Final = SCENARIOS["calm"]

@@ -1,0 +1,86 @@
+"""The handler, and the way to it, broken."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from activation_cli.verify import faults, promises
+from activation_cli.verify.faults import handler_does
+from activation_cli.verify.promises import all_succeed
+from activation_cli.verify.proxy import BLACK_HOLE, Behaviour
+from activation_cli.verify.scenarios.scenario import Scenario, Timed
+from activation_cli.verify.system import Link
+
+
+def _answer(status: int, **more: object) -> Mapping[str, Any]:
+    return {"do": "answer", "status": status, **more}
+
+
+# What the handler does to half of the calls, and the words for it.
+_BROKEN_ANSWERS: Final[tuple[tuple[str, str, Mapping[str, Any]], ...]] = (
+    ("resets", "connections are reset in the middle of answers", {"do": "reset", "at": "middle"}),
+    ("half-answers", "answers end in the middle", {"do": "half"}),
+    ("endless", "answers never end", {"do": "huge", "body_bytes": None}),
+    ("garbage", "answers are no HTTP", {"do": "garbage", "instead_of": "http"}),
+    ("wrong-type", "answers are web pages", {"do": "wrong_type"}),
+    ("overloaded", "answers are 429 with Retry-After", _answer(429, retry_after=1)),
+    ("unavailable", "answers are 503", _answer(503)),
+)
+
+HANDLER: Final = (
+    Scenario(
+        "handler-hangs",
+        "a third of the calls succeeds, and is answered long after the deadline",
+        "the next attempt, with the same key, learns that; no device is activated twice",
+        (
+            Timed(
+                handler_does(
+                    "the handler hangs", {"do": "hang", "for_s": 3.0}, for_s=2.0, share=0.3
+                )
+            ),
+        ),
+        (all_succeed, promises.something_is_called_again),
+        timeout_s=1,
+    ),
+    *(
+        Scenario(
+            f"handler-{name}",
+            does,
+            "calls are repeated with the same key; no device is activated twice",
+            (Timed(handler_does(does, step, for_s=2.0, share=0.5)),),
+            (all_succeed, promises.something_is_called_again),
+            round_s=5.0,
+        )
+        for name, does, step in _BROKEN_ANSWERS
+    ),
+    Scenario(
+        "handler-cut-off",
+        "connections to the handler are reset, new ones too",
+        "calls are repeated with the same key; no device is activated twice",
+        (
+            Timed(faults.cut("calls are cut off", (Link.WORKER_HANDLER,), times=2)),
+            Timed(
+                faults.behaving(
+                    "the handler refuses connections",
+                    (Link.WORKER_HANDLER,),
+                    Behaviour(refuses=True),
+                    for_s=2.0,
+                )
+            ),
+        ),
+        (all_succeed, promises.something_is_called_again),
+    ),
+    Scenario(
+        "handler-black-holed",
+        "nothing passes to and from the handler, and no connection ends",
+        "calls end with their deadline, and are repeated with the same key",
+        (
+            Timed(
+                faults.behaving(
+                    "the handler is a black hole", (Link.WORKER_HANDLER,), BLACK_HOLE, for_s=3.0
+                )
+            ),
+        ),
+        (all_succeed, promises.something_is_called_again),
+        timeout_s=1,
+    ),
+)
