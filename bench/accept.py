@@ -3,27 +3,30 @@
 import sys
 
 from activation_cli.local.ports import free_port
-from bench.measuring import BASELINES, Numbers, console, database, loaded, medians, script, sqlite
+from bench.measuring import (
+    BASELINES,
+    Numbers,
+    console,
+    database,
+    loaded,
+    medians,
+    round_robin,
+    script,
+    sqlite,
+)
 from bench.system import Servers, activation, process
 
 
 def accept(at: Servers, rounds: int, seconds: int) -> dict[str, Numbers]:
     """Accepted POST/s and latency at 64 clients, one process each, in turns."""
     dsn = at.postgres.url()
-    found: dict[str, list[Numbers]] = {}
-    for _ in range(rounds):
-        for name, measure in (
-            ("bare FastAPI route", lambda: _bare(at, "bare_route", seconds)),
-            ("bare FastAPI and insert", lambda: _bare(at, "bare_insert", seconds, dsn)),
-            ("Activation, PostgreSQL", lambda: _accept(at, database(at), seconds)),
-            ("Activation, SQLite", lambda: _accept(at, sqlite(at), seconds)),
-        ):
-            numbers = measure()
-            console.print(
-                f"accept  {name:28} {numbers['per_s']:8.0f}/s  {numbers['cpu_us']:.0f} us of CPU"
-            )
-            found.setdefault(name, []).append(numbers)
-    return {name: medians(runs) for name, runs in found.items()}
+    ways = {
+        "bare FastAPI route": lambda: _bare(at, "bare_route", seconds),
+        "bare FastAPI and insert": lambda: _bare(at, "bare_insert", seconds, dsn),
+        "Activation, PostgreSQL": lambda: _accept(at, database(at), seconds),
+        "Activation, SQLite": lambda: _accept(at, sqlite(at), seconds),
+    }
+    return round_robin("accept", ways, rounds)
 
 
 def publish(at: Servers, rounds: int) -> dict[str, Numbers]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from activation_cli.local.ports import free_port
-from bench.measuring import Numbers, console, database, medians, script, sqlite
+from bench.measuring import Numbers, console, database, round_robin, script, sqlite
 from bench.system import Activation, Servers, activation, cpu_s, gauge, memory_mib, mock_handler
 
 IN_FLIGHT = "activation_attempts_in_flight"
@@ -13,19 +13,12 @@ IN_FLIGHT = "activation_attempts_in_flight"
 
 def drain(at: Servers, rounds: int, count: int) -> dict[str, Numbers]:
     """Tasks a second of one worker, handler at 0 s, from a full queue to the last result."""
-    found: dict[str, list[Numbers]] = {}
-    for _ in range(rounds):
-        for name, measure in (
-            ("bare aio-pika loop", lambda: _bare_drain(at, count)),
-            ("Activation, PostgreSQL", lambda: _drain(at, database(at), count)),
-            ("Activation, SQLite", lambda: _drain(at, sqlite(at), count)),
-        ):
-            numbers = measure()
-            console.print(
-                f"drain   {name:28} {numbers['per_s']:8.0f}/s  {numbers['cpu_us']:.0f} us of CPU"
-            )
-            found.setdefault(name, []).append(numbers)
-    return {name: medians(runs) for name, runs in found.items()}
+    ways = {
+        "bare aio-pika loop": lambda: _bare_drain(at, count),
+        "Activation, PostgreSQL": lambda: _drain(at, database(at), count),
+        "Activation, SQLite": lambda: _drain(at, sqlite(at), count),
+    }
+    return round_robin("drain", ways, rounds)
 
 
 def in_flight(at: Servers) -> dict[str, Numbers]:

@@ -5,6 +5,7 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 
 import asyncpg
 from rich.console import Console
@@ -51,6 +52,21 @@ def database(at: Servers) -> str:
 
 def sqlite(at: Servers) -> str:
     return f"sqlite:///{at.folder}/bench{free_port()}.db"
+
+
+def round_robin(
+    part: str, ways: Mapping[str, Callable[[], Numbers]], rounds: int
+) -> dict[str, Numbers]:
+    """Measure different ways in turns, so that a slow minute of the machine meets all of them."""
+    found: dict[str, list[Numbers]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, measure in ways.items():
+            numbers = measure()
+            found[name].append(numbers)
+            console.print(
+                f"{part:7} {name:28} {numbers['per_s']:8.0f}/s  {numbers['cpu_us']:.0f} us of CPU"
+            )
+    return {name: medians(runs) for name, runs in found.items()}
 
 
 def medians(runs: list[Numbers]) -> Numbers:

@@ -1,10 +1,11 @@
 """What telemetry costs: without a collector, with one, and with one that cannot be reached."""
 
 import sys
+from functools import partial
 
 from activation_cli.local.ports import free_port
 from bench.low_load import in_turns, whole
-from bench.measuring import BASELINES, Numbers, console, database, loaded, medians
+from bench.measuring import BASELINES, Numbers, database, loaded, round_robin
 from bench.system import Servers, activation, process
 
 Settings = dict[str, str]
@@ -34,13 +35,9 @@ def telemetry(at: Servers, rounds: int, seconds: int, count: int) -> dict[str, d
 def _accept(
     at: Servers, ways: dict[str, Settings], rounds: int, seconds: int
 ) -> dict[str, Numbers]:
-    found: dict[str, list[Numbers]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, settings in ways.items():
-            with activation(at, database(at), **settings) as system:
-                numbers = loaded(system.gateway, system.url, seconds)
-            found[name].append(numbers)
-            console.print(
-                f"traced  {name:28} {numbers['per_s']:8.0f}/s  {numbers['cpu_us']:.0f} us of CPU"
-            )
-    return {name: medians(runs) for name, runs in found.items()}
+    def accepting(settings: Settings) -> Numbers:
+        with activation(at, database(at), **settings) as system:
+            return loaded(system.gateway, system.url, seconds)
+
+    measures = {name: partial(accepting, settings) for name, settings in ways.items()}
+    return round_robin("traced", measures, rounds)

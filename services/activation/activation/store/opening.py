@@ -50,7 +50,7 @@ async def open_store(
     notices: Notices
     if parsed.get_backend_name() == "sqlite":
         engine = open_sqlite(parsed, timeout_s=timeout_s)
-        database = SqliteDatabase(engine, timeout_s=timeout_s)
+        database = SqliteDatabase(engine)
         notices = SqliteNotices(engine)
     else:
         database = await PostgresDatabase.open(parsed, pool_size=pool_size, timeout_s=timeout_s)

@@ -1,6 +1,5 @@
 """SQLite through SQLAlchemy and aiosqlite."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
@@ -20,10 +19,9 @@ class SqliteDatabase:
 
     dialect: Final = "sqlite"
 
-    def __init__(self, engine: AsyncEngine, *, timeout_s: float) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._autocommitting = engine.execution_options(**{_AUTOCOMMIT: True})
-        self._timeout_s = timeout_s
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -44,8 +42,7 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Close the connections that are not in use."""
-        async with asyncio.timeout(self._timeout_s):
-            await self._engine.dispose()
+        await self._engine.dispose()
 
 
 class _Connection:
