@@ -20,6 +20,10 @@ from activation.store.sql.url import connect_options
 
 _DIALECT: Final[Dialect] = asyncpg_dialect()  # type: ignore[no-untyped-call]
 _RELEASE_S: Final = 1.0
+# Each statement is about few rows and names them by an index, in its order. The planner would
+# rather read, and sort, a whole table that it believes to be small, and it learns late of one that
+# fills within a minute (PostgreSQL documentation, 19.7.1 "Planner Method Configuration").
+_KEEP_TO_INDEXES: Final = "set enable_seqscan = off; set enable_bitmapscan = off"
 
 
 class PostgresDatabase:
@@ -42,7 +46,11 @@ class PostgresDatabase:
         options = connect_options(url, timeout_s=timeout_s)
         return cls(
             await asyncpg.create_pool(
-                **options, min_size=0, max_size=pool_size, reset=_nothing_to_reset
+                **options,
+                min_size=0,
+                max_size=pool_size,
+                init=_keep_to_indexes,
+                reset=_nothing_to_reset,
             )
         )
 
@@ -115,6 +123,10 @@ def _written(statement: Executable) -> _Written:
         dialect=_DIALECT, compile_kwargs={"render_postcompile": True}
     )
     return _Written(str(compiled), tuple(compiled.positiontup), compiled.params)
+
+
+async def _keep_to_indexes(connection: Any) -> None:
+    await connection.execute(_KEEP_TO_INDEXES)
 
 
 async def _nothing_to_reset(_: Any) -> None:

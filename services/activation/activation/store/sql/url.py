@@ -8,10 +8,6 @@ from sqlalchemy.exc import ArgumentError
 
 from activation.errors import StartError
 
-# Each statement is about few rows and names them by an index, in its order. The planner would
-# rather read, and sort, a whole table that it believes to be small, and it learns late of one that
-# fills within a minute (PostgreSQL documentation, 19.7.1 "Planner Method Configuration").
-_PLANNER: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
 _SSL_OFF: Final = frozenset({"disable", "allow", "prefer"})
 
 
@@ -45,7 +41,7 @@ def connect_options(url: URL, *, timeout_s: float) -> dict[str, Any]:
         "dsn": plain.render_as_string(hide_password=False),
         "timeout": timeout_s,
         "command_timeout": timeout_s,
-        "server_settings": {"application_name": "activation", **_PLANNER},
+        "server_settings": {"application_name": "activation"},
         **({} if mode in _SSL_OFF else {"ssl": _tls(str(mode))}),
     }
 

@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from activation_cli.verify.faults.fault import Fault, behaving
-from activation_cli.verify.proxy import Behaviour
+from activation_cli.verify.faults.fault import Fault
+from activation_cli.verify.proxy import PASS, Behaviour
 from activation_cli.verify.system import Link, System
 
 _LOOK_EVERY_S: Final = 0.05
+_KILLING_S: Final = 0.5  # for the end of a process that was killed
 _LONG_CALL_S: Final = 2.5  # the others take less
 _POISON_S: Final = 45.0  # for a poison task to use up its attempts
 
@@ -121,13 +122,22 @@ def gateway_killed_while(
     for_s: float,
 ) -> Fault:
     """Kill a gateway whose connections have behaved badly for a while."""
-    before = behaving(name, links, behaviour, for_s=for_s + 0.5)  # the kill falls into it
 
     async def strike(system: System, chance: random.Random) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(before.strike(system, chance))
+        proxies = [system.proxies[link] for link in links]
+        for proxy in proxies:
+            proxy.behave(behaviour)
+        try:
             await asyncio.sleep(for_s)
-            await _kill(system, "gateway", chance.randrange(2), 1.0)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_kill(system, "gateway", chance.randrange(2), 1.0))
+                await asyncio.sleep(_KILLING_S)
+                for proxy in proxies:
+                    await proxy.cut()  # what was on its way never arrives
+                    proxy.behave(PASS)
+        finally:
+            for proxy in proxies:
+                proxy.behave(PASS)
 
     return Fault(name, strike)
 

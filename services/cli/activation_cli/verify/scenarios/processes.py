@@ -24,6 +24,8 @@ PROCESSES: Final = (
         "leases are renewed: nothing is called twice",
         promises=(all_succeed, promises.nothing_is_called_again),
         round_s=1.5,
+        rate_times=0.5,
+        busy_device=0.0,
         handler_s=6.5,
     ),
     Scenario(
