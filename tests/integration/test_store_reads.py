@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from uuid_utils.compat import uuid7
 
-from activation.domain.task import Claim, NewTask, TaskId
+from activation.domain.task import Claim, NewTask, State, TaskId
 from activation.ports import Ready, TaskQuery, TaskStore
 from activation.store import open_store
 from tests.support import servers
@@ -26,6 +26,7 @@ from tests.support.tasks import at_most, failure, new_task, success
 FEW: Final = 10  # tasks in one operation
 MANY: Final = 4000  # tasks of each kind that it has nothing to do with
 GROUP: Final = 500
+MOST_WAITING: Final = 2  # of one device, in the operations about that limit
 MOST_READ: Final = 40 * FEW  # rows and index entries of all tables
 USED: Final = 6  # times that a statement runs before PostgreSQL keeps a plan for all values
 # A process of PostgreSQL tells what it has read when it ends, and after a transaction, but not
@@ -81,6 +82,23 @@ async def accepting(store: TaskStore) -> Operation:
 async def accepting_behind(store: TaskStore) -> Operation:
     tasks = [new_task(task.equipment) for task in await waiting(store, FEW)]
     return lambda it: it.accept(tasks)
+
+
+async def accepting_up_to_a_limit(store: TaskStore) -> Operation:
+    tasks = [new_task(claim.equipment) for claim in await running(store, FEW)]
+    return lambda it: it.accept(tasks, max_waiting=MOST_WAITING)
+
+
+async def refusing(store: TaskStore) -> Operation:
+    tasks = [new_task(task.equipment) for task in await waiting(store, FEW)]
+    return lambda it: it.accept(tasks, max_waiting=MOST_WAITING)
+
+
+async def looking_at_the_last_end_of_a_device(store: TaskStore) -> Operation:
+    [claim] = await failed(store, 1)
+    ended = frozenset({State.SUCCEEDED, State.FAILED})
+    query = TaskQuery(states=ended, equipment=claim.equipment, limit=1)
+    return lambda it: it.search(query)
 
 
 async def repeating(store: TaskStore) -> Operation:
@@ -155,6 +173,9 @@ async def purging(store: TaskStore) -> Operation:
 OPERATIONS: Final = [
     accepting,
     accepting_behind,
+    accepting_up_to_a_limit,
+    refusing,
+    looking_at_the_last_end_of_a_device,
     repeating,
     publishing,
     sweeping,

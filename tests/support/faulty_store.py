@@ -7,8 +7,17 @@ from typing import Any, TypeVar
 
 from activation.domain.retry import Verdict
 from activation.domain.task import Claim, NewTask, State, Task, TaskId
-from activation.errors import KeyConflictError, StoreUnavailableError
-from activation.ports import Accepted, Notice, Ready, Reaped, Refused, Result, StoreStatus
+from activation.errors import StoreUnavailableError
+from activation.ports import (
+    Accepted,
+    NotAccepted,
+    Notice,
+    Ready,
+    Reaped,
+    Refused,
+    Result,
+    StoreStatus,
+)
 from activation.store.memory import MemoryStore
 
 _T = TypeVar("_T")
@@ -62,9 +71,11 @@ class FaultyStore(MemoryStore):
             await asyncio.sleep(self.slow[name])
         return answer
 
-    async def accept(self, tasks: Sequence[NewTask]) -> Sequence[Accepted | KeyConflictError]:
+    async def accept(
+        self, tasks: Sequence[NewTask], *, max_waiting: int = 0
+    ) -> Sequence[Accepted | NotAccepted]:
         self.sizes.append(("accept", len(tasks)))
-        return await self._through("accept", super().accept(tasks))
+        return await self._through("accept", super().accept(tasks, max_waiting=max_waiting))
 
     async def take_ready(self, limit: int) -> Sequence[Ready]:
         return await self._through("take_ready", super().take_ready(limit))

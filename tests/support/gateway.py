@@ -84,12 +84,18 @@ class GatewayUnderTest:
 
 @asynccontextmanager
 async def running_gateway(
-    *, max_backlog: int = 0, patience_s: float = 0.0
+    *, max_backlog: int = 0, max_waiting_per_equipment: int = 0, patience_s: float = 0.0
 ) -> AsyncIterator[GatewayUnderTest]:
     """Run a gateway that keeps its tasks in memory."""
     clock = VirtualClock()
     store = FaultyStore(clock)
-    intake = Intake(store, lambda _: None, patience_s=patience_s, max_backlog=max_backlog)
+    intake = Intake(
+        store,
+        lambda _: None,
+        patience_s=patience_s,
+        max_backlog=max_backlog,
+        max_waiting_per_equipment=max_waiting_per_equipment,
+    )
     endings = Endings(store)
 
     async def queue_status() -> QueueStatus:

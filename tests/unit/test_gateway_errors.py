@@ -71,6 +71,23 @@ async def test_full_backlog_is_429() -> None:
 
 
 @VIRTUAL_TIME
+async def test_full_line_of_an_equipment_is_429() -> None:
+    """The problem says that it is this equipment, and a repeat is still answered."""
+    async with running_gateway(max_waiting_per_equipment=1) as gateway:
+        accepted = await gateway.post({}, idempotency_key="k")
+        refused = await gateway.post({})
+        repeated = await gateway.post({}, idempotency_key="k")
+        other = await gateway.post({}, "DEVICE2")
+
+    assert refused.status_code == 429
+    assert refused.headers["Retry-After"] == "60"
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert "of this equipment" in refused.json()["detail"]
+    assert (repeated.status_code, repeated.json()) == (200, accepted.json())
+    assert other.status_code == 200
+
+
+@VIRTUAL_TIME
 async def test_short_restart_of_the_store_goes_unnoticed() -> None:
     """The commit is tried again before the client hears of it."""
     async with running_gateway(patience_s=4.0) as gateway:

@@ -21,11 +21,11 @@ PATIENCE_S = 4.0
 class Setting:
     """An intake at work on a store of its own."""
 
-    def __init__(self, *, max_backlog: int) -> None:
+    def __init__(self, **limits: int) -> None:
         self.store = FaultyStore(LoopClock())
         self.offered: list[Ready] = []
         self.intake = Intake(
-            self.store, self._offer, patience_s=PATIENCE_S, max_backlog=max_backlog
+            self.store, self._offer, patience_s=PATIENCE_S, **({"max_backlog": 0} | limits)
         )
 
     def _offer(self, ready: Sequence[Ready]) -> None:
@@ -42,8 +42,8 @@ class Setting:
 
 
 @asynccontextmanager
-async def running(*, max_backlog: int = 0) -> AsyncIterator[Setting]:
-    setting = Setting(max_backlog=max_backlog)
+async def running(**limits: int) -> AsyncIterator[Setting]:
+    setting = Setting(**limits)
     working = asyncio.create_task(setting.intake.run())
     yield setting
     working.cancel()
@@ -196,3 +196,45 @@ async def test_no_limit_means_no_counting() -> None:
         await asyncio.sleep(10.0)
 
         assert setting.store.calls["backlog"] == 0
+
+
+async def test_full_line_of_an_equipment_refuses_that_equipment_alone() -> None:
+    """Nothing has ended yet, so nothing was measured: come back in a minute."""
+    async with running(max_waiting_per_equipment=2) as setting:
+        for _ in range(2):
+            await setting.intake.accept(new_task("DEVICE1"))
+
+        with pytest.raises(BacklogFullError) as refused:
+            await setting.intake.accept(new_task("DEVICE1"))
+
+        assert refused.value.of_equipment
+        assert refused.value.retry_after_s == 60
+        assert (await setting.intake.accept(new_task("DEVICE2"))).ready
+
+
+async def test_full_line_still_answers_a_repeat() -> None:
+    """A client that missed its answer asks again, however long the line is."""
+    async with running(max_waiting_per_equipment=1) as setting:
+        known = await setting.intake.accept(new_task(key="k"))
+
+        repeat = await setting.intake.accept(new_task(key="k"))
+
+        assert (repeat.task_id, repeat.repeated) == (known.task_id, True)
+
+
+@pytest.mark.parametrize(("ran_s", "retry_after_s"), [(0.2, 1), (7.5, 8), (300.0, 60)])
+async def test_a_full_line_is_to_be_asked_again_after_as_long_as_its_last_task_ran(
+    ran_s: float, retry_after_s: int
+) -> None:
+    """One place is free when one more task has ended; never more than a minute, as for all."""
+    async with running(max_waiting_per_equipment=1) as setting:
+        first = await setting.intake.accept(new_task())
+        claimed = await claim(setting.store, first.task_id)
+        await setting.intake.accept(new_task())
+        await asyncio.sleep(ran_s)
+        await setting.store.finish([success(claimed)])
+
+        with pytest.raises(BacklogFullError) as refused:
+            await setting.intake.accept(new_task())
+
+        assert refused.value.retry_after_s == retry_after_s

@@ -7,6 +7,7 @@
     ├── BrokerUnavailableError  RabbitMQ did not answer: the outbox keeps what is owed
     ├── TransitionError         the task's state does not allow what was asked
     ├── KeyConflictError        an idempotency key came back with another request
+    ├── LineFullError           as many tasks of the equipment wait as may wait
     └── StartError              a service cannot start, and the message says why
 """
 
@@ -29,6 +30,10 @@ class TransitionError(ActivationError):
 
 class KeyConflictError(ActivationError):
     """The idempotency key belongs to a different request; nothing was stored."""
+
+
+class LineFullError(ActivationError):
+    """As many tasks of the equipment wait as may wait; nothing was stored."""
 
 
 class StartError(ActivationError):

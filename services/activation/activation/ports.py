@@ -8,7 +8,7 @@ from typing import Protocol
 from activation.domain.outcome import Outcome
 from activation.domain.retry import Verdict
 from activation.domain.task import Claim, Event, NewTask, State, Task, TaskId
-from activation.errors import KeyConflictError
+from activation.errors import KeyConflictError, LineFullError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,9 @@ class Accepted:
     task_id: TaskId
     ready: bool
     repeated: bool = False
+
+
+NotAccepted = KeyConflictError | LineFullError
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +161,22 @@ class TaskStore(Protocol):
     `StoreUnavailableError`; all but `claim` may then simply be called again.
     """
 
-    async def accept(self, tasks: Sequence[NewTask]) -> Sequence[Accepted | KeyConflictError]:
+    async def accept(
+        self, tasks: Sequence[NewTask], *, max_waiting: int = 0
+    ) -> Sequence[Accepted | NotAccepted]:
         """Store new tasks, in this order; answers come in the same order.
 
         A task is ready unless an older one of its equipment is unfinished. A key that the store
         knows gives its task if the fingerprint is the same, and `KeyConflictError` if not; keys
         are known for `key_lifetime_s` of the store. The caller publishes what is ready at once:
         the outbox offers it to others only after `publish_lease_s` of the store.
+
+        Args:
+            tasks: In this order they stand in the lines of their equipment.
+            max_waiting: Queued tasks of one equipment at which no more of it are stored, and the
+                answer is `LineFullError`; what the store knows already is answered as ever. A
+                repeat may take a place from a new task of its equipment in the same call. 0: no
+                limit.
         """
         ...
 

@@ -4,16 +4,22 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 
-from activation.domain.task import NewTask
-from activation.errors import ActivationError, KeyConflictError, StoreUnavailableError
+from activation.domain.task import NewTask, State
+from activation.errors import (
+    ActivationError,
+    KeyConflictError,
+    LineFullError,
+    StoreUnavailableError,
+)
 from activation.group_commit import GroupCommit
-from activation.ports import Accepted, Ready, TaskStore
+from activation.ports import Accepted, NotAccepted, Ready, TaskQuery, TaskStore
 from activation.telemetry.logging import get_logger
 from activation_gateway import metrics
 
 _LARGEST_GROUP = 500
 _RETRY_PAUSE_S = 0.1
 _BACKLOG_REFRESH_S = 1.0
+_LONGEST_RETRY_AFTER_S = 60  # also where nothing was measured
 
 log = get_logger()
 
@@ -23,11 +29,13 @@ class BacklogFullError(ActivationError):
 
     Attributes:
         retry_after_s: When to ask again, in whole seconds.
+        of_equipment: Too many of this equipment alone; those of others are accepted.
     """
 
-    def __init__(self, retry_after_s: int) -> None:
+    def __init__(self, retry_after_s: int, *, of_equipment: bool = False) -> None:
         super().__init__("too many tasks are waiting")
         self.retry_after_s = retry_after_s
+        self.of_equipment = of_equipment
 
 
 class Intake:
@@ -38,7 +46,10 @@ class Intake:
         offer: Told which new tasks can be published at once.
         patience_s: How long a commit is tried again while the store does not answer; a store
             that restarts within it goes unnoticed.
-        max_backlog: Queued tasks above which requests are refused; 0 means no limit.
+        max_backlog: Queued tasks above which requests are refused; 0 means no limit. Followed with
+            a delay of a second, so that it costs nothing.
+        max_waiting_per_equipment: The same for the tasks of one equipment, to the task; repeats of
+            what is known are answered all the same.
     """
 
     def __init__(
@@ -48,11 +59,13 @@ class Intake:
         *,
         patience_s: float,
         max_backlog: int,
+        max_waiting_per_equipment: int = 0,
     ) -> None:
         self._store = store
         self._offer = offer
         self._patience_s = patience_s
         self._max_backlog = max_backlog
+        self._max_waiting = max_waiting_per_equipment
         self._backlog = 0
         self._drained_per_s = 0.0
         self._group = GroupCommit(self._commit, largest=_LARGEST_GROUP)
@@ -71,6 +84,8 @@ class Intake:
         answer = await self._group.submit(task)
         if isinstance(answer, KeyConflictError):
             raise answer
+        if isinstance(answer, LineFullError):
+            raise BacklogFullError(await self._line_moves_in_s(task.equipment), of_equipment=True)
         return answer
 
     async def run(self) -> None:
@@ -80,7 +95,7 @@ class Intake:
             if self._max_backlog:
                 group.create_task(self._count_backlog(), name="intake backlog")
 
-    async def _commit(self, tasks: Sequence[NewTask]) -> Sequence[Accepted | KeyConflictError]:
+    async def _commit(self, tasks: Sequence[NewTask]) -> Sequence[Accepted | NotAccepted]:
         answers = await self._store_patiently(tasks)
         by_id = {task.id: task for task in tasks}
         new = sum(isinstance(answer, Accepted) and not answer.repeated for answer in answers)
@@ -95,15 +110,13 @@ class Intake:
         )
         return answers
 
-    async def _store_patiently(
-        self, tasks: Sequence[NewTask]
-    ) -> Sequence[Accepted | KeyConflictError]:
+    async def _store_patiently(self, tasks: Sequence[NewTask]) -> Sequence[Accepted | NotAccepted]:
         """Store the tasks; trying again is safe because their ids stay the same."""
         now = asyncio.get_running_loop().time
         give_up = now() + self._patience_s
         while True:
             try:
-                return await self._store.accept(tasks)
+                return await self._store.accept(tasks, max_waiting=self._max_waiting)
             except StoreUnavailableError as error:
                 if now() >= give_up:
                     raise
@@ -120,8 +133,22 @@ class Intake:
             await asyncio.sleep(_BACKLOG_REFRESH_S)
 
     def _retry_after_s(self) -> int:
-        """Estimate when there is room again, between one second and a minute."""
+        """Estimate when there is room again."""
         excess = self._backlog - self._max_backlog + 1
         if self._drained_per_s <= 0.0:
-            return 60
-        return min(60, max(1, math.ceil(excess / self._drained_per_s)))
+            return _LONGEST_RETRY_AFTER_S
+        return _between_a_second_and_a_minute(excess / self._drained_per_s)
+
+    async def _line_moves_in_s(self, equipment: str) -> int:
+        """Estimate when the next task of an equipment ends: after as long as its last one ran."""
+        ended = frozenset({State.SUCCEEDED, State.FAILED})
+        last = await self._store.search(TaskQuery(states=ended, equipment=equipment, limit=1))
+        for task in last.tasks:
+            if task.finished_at is not None and task.started_at is not None:
+                ran = task.finished_at - task.started_at
+                return _between_a_second_and_a_minute(ran.total_seconds())
+        return _LONGEST_RETRY_AFTER_S
+
+
+def _between_a_second_and_a_minute(seconds: float) -> int:
+    return min(_LONGEST_RETRY_AFTER_S, max(1, math.ceil(seconds)))

@@ -82,6 +82,7 @@ async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore
         relay.offer,
         patience_s=settings.accept_patience_s,
         max_backlog=settings.max_backlog,
+        max_waiting_per_equipment=settings.max_waiting_per_equipment,
     )
     endings = Endings(store, on_ready=relay.wake)
     reaper = Reaper(

@@ -23,6 +23,7 @@ class GatewaySettings(ServiceSettings, StoreSettings, BrokerSettings, RetrySetti
 
     accept_patience_s: Annotated[float, Field(ge=0)] = 4.0  # a store's restart goes unnoticed
     max_backlog: Annotated[int, Field(ge=0)] = 100_000  # queued tasks before 429; 0: no limit
+    max_waiting_per_equipment: Annotated[int, Field(ge=0)] = 100  # the same for one device
 
     sweep_every_s: Seconds = 0.5  # how late a retry may start, at most
     publish_at_once: Annotated[int, Field(ge=1, le=10_000)] = 500  # confirms awaited together

@@ -26,10 +26,11 @@ from activation.domain.task import (
     Task,
     TaskId,
 )
-from activation.errors import KeyConflictError, TransitionError
+from activation.errors import KeyConflictError, LineFullError, TransitionError
 from activation.ports import (
     Accepted,
     Cancellation,
+    NotAccepted,
     Notice,
     Page,
     Ready,
@@ -78,11 +79,13 @@ class MemoryStore:
         self._keys: dict[str, _UsedKey] = {}
         self._watchers: set[asyncio.Queue[Notice]] = set()
 
-    async def accept(self, tasks: Sequence[NewTask]) -> Sequence[Accepted | KeyConflictError]:
+    async def accept(
+        self, tasks: Sequence[NewTask], *, max_waiting: int = 0
+    ) -> Sequence[Accepted | NotAccepted]:
         """Store new tasks one after the other, so a batch obeys the rules of single requests."""
-        return [self._accept(new) for new in tasks]
+        return [self._accept(new, max_waiting) for new in tasks]
 
-    def _accept(self, new: NewTask) -> Accepted | KeyConflictError:
+    def _accept(self, new: NewTask, max_waiting: int) -> Accepted | NotAccepted:
         now = self.now()
         if new.id in self._records:  # the caller missed our answer, and writes once more
             stored = self._records[new.id].view()
@@ -91,6 +94,9 @@ class MemoryStore:
             used = self._keys.get(new.idempotency.key)
             if used is not None and self._is_known(used, now):
                 return used.answer(new.idempotency)
+        if max_waiting and self._waiting(new.equipment) >= max_waiting:
+            return LineFullError(f"{max_waiting} tasks of {new.equipment} wait already")
+        if new.idempotency is not None:
             used = _UsedKey(new.idempotency.fingerprint, new.id, now)
             self._keys[new.idempotency.key] = used
         record = Record.accepted(next(self._seq), new, now)
@@ -100,6 +106,9 @@ class MemoryStore:
         if record.task.first_in_line:  # the caller publishes it now: others leave it alone
             record.publish_at = now + self._publish_lease
         return Accepted(new.id, ready=record.task.first_in_line)
+
+    def _waiting(self, equipment: str) -> int:
+        return sum(record.task.state is State.QUEUED for record in self._devices[equipment])
 
     def _is_known(self, used: _UsedKey, now: datetime) -> bool:
         """Tell whether a key still stands for its task: not if it is old, or the task purged."""

@@ -152,7 +152,7 @@ SUBMIT: Final[dict[str, Any]] = {
         ),
         429: problem(
             HTTPStatus.TOO_MANY_REQUESTS,
-            "Too many tasks are waiting.",
+            "Too many tasks are waiting: in all, or of this equipment.",
             BACKLOG_FULL,
             headers=_RETRY_AFTER,
         ),

@@ -27,6 +27,7 @@ _STORE_RETRY_AFTER_S: Final = 5  # a restarted database usually answers again by
 UNFORESEEN: Final = "The gateway failed to answer; the fault is logged"
 STORE_AWAY: Final = "The store of tasks does not answer; ask again later"
 BACKLOG_FULL: Final = "Too many tasks are waiting; ask again later"
+LINE_FULL: Final = "Too many tasks of this equipment are waiting; ask again later"
 
 log = get_logger()
 
@@ -114,7 +115,7 @@ def _as_problem(error: Exception) -> ProblemError:
         case BacklogFullError():
             problem = ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                BACKLOG_FULL,
+                LINE_FULL if error.of_equipment else BACKLOG_FULL,
                 headers={"Retry-After": str(error.retry_after_s)},
             )
         case StoreUnavailableError():

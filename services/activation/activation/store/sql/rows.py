@@ -8,9 +8,11 @@ from sqlalchemy import ColumnElement
 from activation.domain.outcome import Reason
 from activation.domain.task import Claim, Event, EventName, NewTask, State, Task, TaskId
 from activation.errors import KeyConflictError
-from activation.ports import Accepted
+from activation.ports import Accepted, NotAccepted
 from activation.store.sql.database import Row
 from activation.store.sql.schema import events, tasks
+
+NotNew = Accepted | NotAccepted
 
 _t, _e = tasks.c, events.c
 
@@ -48,8 +50,14 @@ EVENT_COLUMNS: Final[tuple[ColumnElement[Any], ...]] = (
 )
 
 
-def new_row(n: int, task: NewTask, *, first: bool) -> dict[str, Any]:
-    """Write a new task as a row of a batch."""
+def new_row(n: int, task: NewTask, *, place: int) -> dict[str, Any]:
+    """Write a new task as a row of a batch.
+
+    Args:
+        n: Its place in the batch, from 0.
+        task: The task.
+        place: Its place among the batch's tasks of its equipment, from 0.
+    """
     return {
         "n": n,
         "id": task.id.hex,
@@ -59,7 +67,7 @@ def new_row(n: int, task: NewTask, *, first: bool) -> dict[str, Any]:
         "traceparent": task.traceparent,
         "idempotency_key": task.idempotency.key if task.idempotency else None,
         "fingerprint": task.idempotency.fingerprint if task.idempotency else None,
-        "first": first,
+        "place": place,
     }
 
 
@@ -98,11 +106,9 @@ def claim_of(row: Row, waited_s: float) -> Claim:
     )
 
 
-def repeated_answers(
-    tasks: Sequence[NewTask], found: Sequence[Row]
-) -> dict[int, Accepted | KeyConflictError]:
+def repeated_answers(tasks: Sequence[NewTask], found: Sequence[Row]) -> dict[int, NotNew]:
     """Answer the requests that the store knew already, by their place in the batch."""
-    answers: dict[int, Accepted | KeyConflictError] = {}
+    answers: dict[int, NotNew] = {}
     for row in found:
         n, task_id = row["n"], TaskId(row["id"])
         task = tasks[n]

@@ -64,7 +64,7 @@ _NEW: Types = {
     "traceparent": String,
     "idempotency_key": String,
     "fingerprint": String,
-    "first": Boolean,
+    "place": Integer,
 }
 _ENDING: Types = {
     **_FENCED,
@@ -143,16 +143,23 @@ class Statements:
         )
 
     def _insert_tasks(self) -> Executable:
-        """Store what is new of `batch`, in its order; returns only the rows that were new.
+        """Store what is new of `batch`, in its order; returns only the rows that were stored.
 
-        With their events if `recording`.
+        A device with `max_waiting` queued tasks gets no more; 0 means no limit. With their events
+        if `recording`.
         """
         given = batch(self._dialect, _NEW)
         other = tasks.alias("other")
         in_line = _any_of(other, given.c.equipment, other.c.finished_at.is_(None))
-        ordered = select(given, and_(given.c.first, in_line.is_(None)).label("head"))
-        new = ordered.order_by(given.c.n).subquery("new")
-        head = new.c.head
+        new = select(given, in_line.label("in_line")).order_by(given.c.n).subquery("new")
+        alone = new.c.in_line.is_(None)
+        head = and_(new.c.place == 0, alone)
+        most = bindparam("max_waiting", type_=Integer)
+        room = or_(
+            most == 0,
+            and_(alone, new.c.place < most),  # without counting: most devices have no line
+            _waiting(new.c.equipment, most) + new.c.place < most,
+        )
         values = {
             **{name: new.c[name] for name in list(_NEW)[1:-1]},
             "state": _QUEUED,
@@ -166,7 +173,7 @@ class Statements:
             "cancel_requested": false(),
         }
         # SQLite reads ON CONFLICT after SELECT only behind a WHERE.
-        rows = select(*values.values()).where(true())
+        rows = select(*values.values()).where(room)
         empty = postgresql.insert(tasks) if self._dialect == "postgresql" else sqlite.insert(tasks)
         filled = empty.from_select(list(values), rows, include_defaults=False)
         inserted = filled.on_conflict_do_nothing().returning(_t.id, _t.head, _t.attempt)
@@ -478,6 +485,20 @@ def _any_of(
     """
     found = select(literal(1)).where(line.c.equipment == equipment, wanted)
     return found.limit(1).scalar_subquery()
+
+
+def _waiting(equipment: ColumnElement[str], most: ColumnElement[int]) -> ScalarSelect[int]:
+    """Count the queued tasks of a device, reading no more than it takes to see that it is full."""
+    line = tasks.alias("waiting")
+    queued = (
+        select(literal(1).label("one"))
+        .where(line.c.equipment == equipment, line.c.finished_at.is_(None))
+        .where(line.c.state == _QUEUED)
+        .limit(most)
+        .correlate(equipment.table)
+        .subquery("queued")
+    )
+    return select(func.count()).select_from(queued).scalar_subquery()
 
 
 def _notify(notice: ColumnElement[str]) -> Select[tuple[object, ...]]:

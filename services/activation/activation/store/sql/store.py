@@ -1,6 +1,7 @@
 """The transactions of the store, made of the named statements."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -12,10 +13,11 @@ from activation.clock import Clock, SystemClock
 from activation.domain.outcome import Reason
 from activation.domain.retry import Verdict
 from activation.domain.task import Claim, Event, EventName, NewTask, State, Task, TaskId
-from activation.errors import KeyConflictError, TransitionError
+from activation.errors import LineFullError, TransitionError
 from activation.ports import (
     Accepted,
     Cancellation,
+    NotAccepted,
     Notice,
     Page,
     Ready,
@@ -80,13 +82,15 @@ class SqlStore:
         """Return the time that leases and retries are measured by."""
         return self._clock.now()
 
-    async def accept(self, tasks: Sequence[NewTask]) -> Sequence[Accepted | KeyConflictError]:
+    async def accept(
+        self, tasks: Sequence[NewTask], *, max_waiting: int = 0
+    ) -> Sequence[Accepted | NotAccepted]:
         """Store new tasks; see `TaskStore.accept`."""
-        seen: set[str] = set()
+        seen: Counter[str] = Counter()
         rows = []
         for n, task in enumerate(tasks):
-            rows.append(new_row(n, task, first=task.equipment not in seen))
-            seen.add(task.equipment)
+            rows.append(new_row(n, task, place=seen[task.equipment]))
+            seen[task.equipment] += 1
         given = encode(rows)
         async with self._write("accept") as tx:
             await self._lock(tx, seen)
@@ -96,7 +100,8 @@ class SqlStore:
                 await tx.fetch(self._do.forget_old_keys, {"batch": given, "keys_from": keys_from})
             publish_at = self._in(self._publish_lease_s, now)
             inserted = await tx.fetch(
-                self._do.insert_tasks, {"batch": given, "now": now, "publish_at": publish_at}
+                self._do.insert_tasks,
+                {"batch": given, "now": now, "publish_at": publish_at, "max_waiting": max_waiting},
             )
             ready = {row["id"] for row in inserted if row["head"]}
             new = {row["id"] for row in inserted}
@@ -106,9 +111,11 @@ class SqlStore:
                 return [Accepted(task.id, ready=task.id in ready) for task in tasks]
             ready |= await self._promote(tx, seen, now, publish_at=publish_at)
             found = await tx.fetch(self._do.find_repeated, {"batch": given})
-        repeated = repeated_answers(tasks, found)
+        known = repeated_answers(tasks, found)
         return [
-            Accepted(task.id, ready=task.id in ready) if task.id in new else repeated[n]
+            Accepted(task.id, ready=task.id in ready)
+            if task.id in new
+            else known.get(n) or _line_full(task, max_waiting)
             for n, task in enumerate(tasks)
         ]
 
@@ -431,6 +438,10 @@ def _gone(task_id: TaskId, won: Rows, worker: str) -> Refused:
     """Refuse an id that the store does not know, or that was claimed twice at once."""
     running = any(row["id"] == task_id for row in won)
     return Refused(task_id, State.RUNNING, worker) if running else Refused(task_id, None)
+
+
+def _line_full(task: NewTask, max_waiting: int) -> LineFullError:
+    return LineFullError(f"{max_waiting} tasks of {task.equipment} wait already")
 
 
 def _encode_devices(devices: Iterable[str]) -> str:
