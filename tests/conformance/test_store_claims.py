@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from activation.domain.outcome import Reason
 from activation.domain.task import Claim, State
 from activation.ports import Refused, Result, TaskStore
 from tests.support.clock import VirtualClock
@@ -14,6 +15,7 @@ from tests.support.tasks import (
     OTHER_DEVICE,
     accept,
     accept_new,
+    at_most,
     claim,
     failure,
     hand_back,
@@ -206,3 +208,22 @@ async def test_of_two_claims_at_once_exactly_one_wins(store: TaskStore, twin: Ta
 
         assert {type(one), type(two)} == {Claim, Refused}
         assert (await stored(store, task_id)).attempt == 1
+
+
+async def test_claim_tells_how_the_attempt_before_ended(
+    store: TaskStore, clock: VirtualClock
+) -> None:
+    """Nothing before the first; then a worker's word, or the reaper's; a replay forgets it."""
+    task_id = await accept(store)
+    first = await claim(store, task_id)
+    await store.finish([retry(first, retry_in_s=0.0)])
+    second = await claim(store, task_id, lease_s=1.0)
+    clock.advance(2.0)
+    await store.reap(at_most(5), limit=10)
+    third = await claim(store, task_id)
+    await store.finish([used_up(third)])
+    await store.replay(task_id)
+    fourth = await claim(store, task_id)
+
+    previous = [one.previous for one in (first, second, third, fourth)]
+    assert previous == [None, Reason.UNAVAILABLE, Reason.WORKER_LOST, None]

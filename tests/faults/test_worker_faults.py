@@ -54,6 +54,29 @@ async def test_tasks_of_a_killed_worker_are_done_by_another(
             assert calls[-1]["attempt"] == task["attempt"] >= 2
 
 
+async def test_a_handler_that_had_finished_is_asked_and_not_called_again(
+    tmp_path: Path, amqp_url: str, sqlite_url: str
+) -> None:
+    """SIGKILL during a call that goes on: one call, one question, and the story tells it."""
+    async with System(
+        tmp_path, amqp_url, sqlite_url, workers=2, handler_s=1.5, lease_s=4, ask_handler=True
+    ) as system:
+        [task_id] = await system.submit_many(["ASKED01"])
+        await eventually(system.calls_in_progress, what="the call")
+        worker = (await system.task(task_id))["worker"]
+        [victim] = [one for one in system.workers if one.name == worker]
+        victim.kill()
+        await system.wait_all_ended()
+
+        task = await system.task(task_id)
+        assert task["state"] == "succeeded"
+        assert [one["reason"] for one in task["attempts"]] == ["worker_lost", "completed"]
+        assert task["attempts"][-1]["detail"].startswith("The handler was asked")
+        assert [call["attempt"] for call in await system.calls()] == [1]
+        told = [(one["key"], one["status"]) for one in await system.questions()]
+        assert told == [(task_id, 200)]
+
+
 async def test_a_worker_told_to_leave_finishes_its_calls_and_starts_no_others(
     tmp_path: Path, amqp_url: str, postgres_url: str
 ) -> None:

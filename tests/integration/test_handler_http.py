@@ -18,6 +18,7 @@ import pytest
 DEADLINE_S: Final = 10.0
 WORK_S: Final = 0.1
 LONG_WORK_S: Final = 1.0  # enough to look at a call in progress
+DEVICE: Final = "/api/v1/equipment/cpe/ABC123"
 BODY: Final = json.dumps({"timeoutInSeconds": 60, "parameters": {"vlan": 100}}).encode()
 
 
@@ -90,9 +91,7 @@ class Handler:
 
     async def activate(self, key: str) -> httpx.Response:
         """Make a call with an ordinary client."""
-        return await self.http.post(
-            "/api/v1/equipment/cpe/ABC123", content=BODY, headers={"Idempotency-Key": key}
-        )
+        return await self.http.post(DEVICE, content=BODY, headers={"Idempotency-Key": key})
 
     async def calls(self) -> list[dict[str, Any]]:
         """Return the ledger."""
@@ -131,7 +130,7 @@ class Caller:
         """Connect and send a call, whole unless another body is given."""
         caller = cls(*await asyncio.open_connection("127.0.0.1", server.port))
         head = (
-            "POST /api/v1/equipment/cpe/ABC123 HTTP/1.1\r\nhost: handler\r\n"
+            f"POST {DEVICE} HTTP/1.1\r\nhost: handler\r\n"
             f"idempotency-key: {key}\r\ncontent-length: {len(BODY)}\r\n\r\n"
         )
         caller._writer.write(head.encode() + body)
@@ -308,12 +307,12 @@ async def test_the_work_goes_on_when_the_caller_leaves(handler: Handler, key: st
     await handler.script(do="answer", latency_s=LONG_WORK_S)
     caller = await Caller.call(handler.server, key)
     await handler.wait_for_calls(1)
-    during = await handler.http.get(f"/activations/{key}")
+    during = await handler.http.get(f"{DEVICE}/activations/{key}")
 
     caller.leave()
 
     call = await handler.ended_call()
-    after = await handler.http.get(f"/activations/{key}")
+    after = await handler.http.get(f"{DEVICE}/activations/{key}")
     repeat = await handler.activate(key)
     assert (during.status_code, after.status_code, repeat.status_code) == (202, 200, 200)
     assert (call["outcome"], call["activated"]) == ("left", True)

@@ -1,4 +1,4 @@
-"""A handler behind httpx that answers by a script for each device, and writes down every call."""
+"""A handler behind httpx that answers by scripts, and writes down every call and question."""
 
 import asyncio
 import json
@@ -62,6 +62,18 @@ def too_many_requests(retry_after_s: int | None = None) -> Answer:
     return Answer(429, headers=wish)
 
 
+def finished(code: int = 200, message: str = "as scripted") -> Raw:
+    """What a question about an ended call is answered."""
+    return Raw(json.dumps({"code": code, "message": message}).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    equipment: str
+    key: str
+    asked_s: float
+
+
 @dataclass(slots=True)
 class Call:
     equipment: str
@@ -73,20 +85,27 @@ class Call:
 
 
 class ScriptedHandler(httpx.AsyncBaseTransport):
-    """Answers by script; without one every call succeeds at once.
+    """Answers by script; without one every call succeeds at once, and no key is known.
 
     Attributes:
         calls: Every call, in the order they began.
+        questions: Every question about a call.
     """
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.questions: list[Question] = []
+        self._answers: defaultdict[str, deque[Step]] = defaultdict(deque)
         self._scripts: defaultdict[str, deque[Step]] = defaultdict(deque)
         self._begun = asyncio.Condition()
 
     def script(self, equipment: str, steps: Iterable[Step]) -> None:
         """Meet the next calls for a device in this way, and all later ones with success."""
         self._scripts[equipment].extend(steps)
+
+    def tell(self, equipment: str, steps: Iterable[Step]) -> None:
+        """Meet the next questions about a device in this way, and all later ones with 404."""
+        self._answers[equipment].extend(steps)
 
     def starts_s(self, equipment: str) -> list[float]:
         """When the calls for a device began, by the loop's clock."""
@@ -107,6 +126,8 @@ class ScriptedHandler(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         now = asyncio.get_running_loop().time
+        if request.method == "GET":
+            return await self._answer(request, now())
         equipment = request.url.path.rpartition("/")[2]
         json.loads(await request.aread())  # what the worker sends must be readable
         call = Call(
@@ -123,3 +144,10 @@ class ScriptedHandler(httpx.AsyncBaseTransport):
         finally:
             call.ended_s = now()
         return response
+
+    async def _answer(self, request: httpx.Request, now_s: float) -> httpx.Response:
+        *_, equipment, resource, key = request.url.path.split("/")
+        assert resource == "activations"
+        self.questions.append(Question(equipment, key, now_s))
+        script = self._answers[equipment]
+        return await (script.popleft() if script else Answer(404)).answer()

@@ -349,6 +349,13 @@ class System:
         ledger = (await self._http.get(f"{self.handler.url}/ledger")).json()
         return [*self._earlier_calls, *ledger["calls"]]
 
+    async def questions(self) -> list[Row]:
+        """Return the questions about calls that reached the handler since it was started."""
+        questions: list[Row] = (await self._http.get(f"{self.handler.url}/ledger")).json()[
+            "questions"
+        ]
+        return questions
+
     async def calls_in_progress(self) -> list[Row]:
         """Return the calls that the handler works on."""
         return [call for call in await self.calls() if call["ended_at"] is None]

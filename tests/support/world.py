@@ -82,6 +82,7 @@ class World:
         drain_s: How long a worker waits for its calls after SIGTERM.
         lost_message_after_s: See `Relay`.
         publish_at_once: See `Relay`.
+        asks: See `HttpHandler`.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class World:
         drain_s: float = 900.0,
         lost_message_after_s: float = 60.0,
         publish_at_once: int = 500,
+        asks: bool = False,
     ) -> None:
         self.policy = policy or RetryPolicy(base_s=1.0)
         self.store = FaultyStore(LoopClock(), publish_lease_s=PUBLISH_LEASE_S)
@@ -115,6 +117,7 @@ class World:
         self._first_workers = workers
         self._concurrency = concurrency
         self._drain_s = drain_s
+        self._asks = asks
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -166,6 +169,7 @@ class World:
             connect_s=5.0,
             grace_s=GRACE_S,
             masker=Masker(SECRETS),
+            asks=self._asks,
             transport=self.handler,
         )
         worker = Worker(

@@ -73,6 +73,37 @@ def test_a_task_that_succeeded_at_its_second_attempt_tells_both() -> None:
     assert story.advice is None
 
 
+def test_an_attempt_without_an_answer_is_unknown_and_not_failed() -> None:
+    """And one that only asked says what it was told."""
+    silent = attempt(1, 1, 3, result="retry_scheduled", reason="no_answer", detail="No answer")
+    lost = attempt(2, 4, 5, result="lease_expired", reason="worker_lost", detail="Lost")
+    asked = attempt(
+        3,
+        6,
+        7,
+        result="succeeded",
+        reason="completed",
+        detail="The handler was asked, and had finished: Port 7 is up",
+    )
+
+    story = told(task(silent, lost, asked, state="succeeded", finishedAt=at(7)))
+
+    assert story.sentences[2:5] == [
+        (
+            "Attempt 1 began at 12:00:01 on worker-1 and ended after 2.0 s with its outcome "
+            "unknown: no answer: No answer."
+        ),
+        (
+            "Attempt 2 began at 12:00:04 on worker-2, and its outcome is unknown: "
+            "after 1.0 s without a sign of that worker it was taken for dead."
+        ),
+        (
+            "Attempt 3 began at 12:00:06 on worker-3 and succeeded after 1.0 s. "
+            "The handler was asked, and had finished: Port 7 is up."
+        ),
+    ]
+
+
 def test_the_wait_for_an_older_task_of_the_device_names_that_task() -> None:
     """It is told apart from the wait for a worker."""
     older = task(state="succeeded", finishedAt=at(6), taskId=OLDER)

@@ -15,6 +15,7 @@ from activation_handler.playbook import Playbook
 from activation_handler.provisioning import Provisioning
 
 CANARY = "canary-4711"
+ASKED = "/api/v1/equipment/cpe/ABC123/activations/key-1"
 BODY = {"timeoutInSeconds": 60, "parameters": {"username": "admin", "password": CANARY}}
 
 
@@ -132,7 +133,7 @@ async def test_the_values_of_parameters_show_nowhere(
         await handler.post("/api/v1/equipment/cpe/ABC123", content=f'{{"password": "{CANARY}'),
         await handler.get("/ledger"),
         await handler.get("/ledger/summary"),
-        await handler.get("/activations/key-1"),
+        await handler.get(ASKED),
     ]
 
     assert log.calls
@@ -253,6 +254,7 @@ async def test_the_ledger_is_filtered_summed_up_and_cleared(handler: httpx.Async
     assert [call["sequence"] for call in by_key] == [1]
     assert summary == {
         "calls": 3,
+        "questions": 0,
         "forgotten": 0,
         "activations": 2,
         "activated_more_than_once": [],
@@ -267,17 +269,45 @@ async def test_the_ledger_is_filtered_summed_up_and_cleared(handler: httpx.Async
 async def test_what_became_of_a_key_can_be_asked(handler: httpx.AsyncClient, gate: Gate) -> None:
     """404 before the call, 202 during the work, and the stored answer afterwards."""
     gate.opened.clear()
-    before = await handler.get("/activations/key-1")
+    before = await handler.get(ASKED)
 
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         group.create_task(_activate(handler))
         await gate.reached.wait()
-        during = await handler.get("/activations/key-1")
+        during = await handler.get(ASKED)
         gate.opened.set()
-    after = await handler.get("/activations/key-1")
+    after = await handler.get(ASKED)
 
     assert [before.status_code, during.status_code, after.status_code] == [404, 202, 200]
     assert after.json() == {"code": 200, "message": "success"}
+
+
+async def test_what_activated_nothing_leaves_nothing_to_tell(handler: httpx.AsyncClient) -> None:
+    """A call that failed may be made again: the key is as good as new."""
+    await _activate(handler, "DEV500", "key-1")
+
+    answer = await handler.get("/api/v1/equipment/cpe/DEV500/activations/key-1")
+
+    assert answer.status_code == 404
+
+
+async def test_questions_are_in_the_ledger_and_are_no_calls(handler: httpx.AsyncClient) -> None:
+    """Who asked about what, and what it was told; filtered and forgotten like calls."""
+    await handler.get(ASKED)
+    await _activate(handler)
+    await handler.get(ASKED)
+    await handler.get("/api/v1/equipment/cpe/XYZ789/activations/key-2")
+
+    listed = (await handler.get("/ledger", params={"key": "key-1"})).json()
+    summary = (await handler.get("/ledger/summary")).json()
+    await handler.delete("/ledger")
+    cleared = (await handler.get("/ledger")).json()
+
+    told = [(one["equipment"], one["key"], one["status"]) for one in listed["questions"]]
+    assert told == [("ABC123", "key-1", 404), ("ABC123", "key-1", 200)]
+    assert [call["key"] for call in listed["calls"]] == ["key-1"]
+    assert (summary["calls"], summary["questions"]) == (1, 3)
+    assert cleared == {"calls": [], "questions": []}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from activation.domain.outcome import Reason
+from activation.domain.outcome import ASKED, REASONS, Meaning, Reason
 from activation.domain.task import EventName, State
 from activation_cli.documents import Attempt, Event, Task, has_ended, moment
 from activation_cli.wording import at, between, clock_time, plain, standing, why
@@ -114,13 +114,24 @@ def _attempt(attempt: Attempt, now: datetime) -> str:
         case None:
             return f"{opening} and has been running for {took}."
         case EventName.SUCCEEDED:
-            return f"{opening} and succeeded after {took}."
+            detail = plain(attempt.get("detail"))
+            told = f" {detail}." if detail.startswith(ASKED) else ""
+            return f"{opening} and succeeded after {took}.{told}"
         case EventName.HANDED_BACK:
             return f"{opening}; after {took} the worker was stopped, and handed it back at no cost."
         case EventName.LEASE_EXPIRED:
-            return f"{opening}; after {took} without a sign of that worker it was taken for dead."
+            return (
+                f"{opening}, and its outcome is unknown: "
+                f"after {took} without a sign of that worker it was taken for dead."
+            )
+        case EventName.RETRY_SCHEDULED | EventName.FAILED if _is_unknown(attempt.get("reason")):
+            return f"{opening} and ended after {took} with its outcome unknown: {reason}."
         case _:
             return f"{opening} and failed after {took}: {reason}."
+
+
+def _is_unknown(reason: str | None) -> bool:
+    return reason in list(Reason) and REASONS[Reason(reason)] is Meaning.UNKNOWN
 
 
 def _pause(event: Event) -> str:

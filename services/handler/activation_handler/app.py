@@ -4,9 +4,9 @@
 | --- | --- |
 | `POST /api/v1/equipment/cpe/{id}` | activates a device |
 | `POST`, `GET`, `DELETE /script` | says, shows and forgets how devices behave |
-| `GET`, `DELETE /ledger` | lists every call (`?equipment=`, `?key=`), forgets them |
+| `GET /api/v1/equipment/cpe/{id}/activations/{key}` | what became of a call: see `Question` |
+| `GET`, `DELETE /ledger` | lists every call and question (`?equipment=`, `?key=`), forgets them |
 | `GET /ledger/summary` | the ledger in numbers |
-| `GET /activations/{key}` | what became of a key: 200 activated, 202 in progress, 404 neither |
 | `GET /healthz`, `GET /readyz` | for probes |
 """
 
@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from activation.telemetry.admin import Readiness, health_routes
 from activation.telemetry.logging import Logger
 from activation.telemetry.tracing import EQUIPMENT, OUTCOME, TASK_ID, describe, serving
-from activation_handler.delivery import answer, deliver, json_response
+from activation_handler.delivery import deliver, json_response
 from activation_handler.ledger import Call, Ledger
 from activation_handler.playbook import Playbook
 from activation_handler.provisioning import Provisioning
@@ -32,6 +32,7 @@ from activation_handler.script import Script
 from activation_handler.wire import Wire
 
 DEVICE: Final = "/api/v1/equipment/cpe/{equipment}"
+ACTIVATION: Final = DEVICE + "/activations/{key}"
 _MOST_DIGITS: Final = 9  # of an attempt's number; more is a mistake, and the ledger leaves it out
 
 
@@ -121,7 +122,7 @@ class Control:
             Route("/ledger", self.list_calls),
             Route("/ledger", self.clear_calls, methods=["DELETE"]),
             Route("/ledger/summary", self.sum_up),
-            Route("/activations/{key}", self.show_activation),
+            Route(ACTIVATION, self.show_activation),
         ]
 
     async def add_script(self, request: Request) -> Response:
@@ -146,13 +147,18 @@ class Control:
         return Response(status_code=204)
 
     async def list_calls(self, request: Request) -> Response:
-        """List the calls, oldest first."""
+        """List the calls and the questions, oldest first."""
         wanted = request.query_params
-        calls = self._ledger.calls(equipment=wanted.get("equipment"), key=wanted.get("key"))
-        return json_response({"calls": calls})
+        equipment, key = wanted.get("equipment"), wanted.get("key")
+        return json_response(
+            {
+                "calls": self._ledger.calls(equipment=equipment, key=key),
+                "questions": self._ledger.questions(equipment=equipment, key=key),
+            }
+        )
 
     async def clear_calls(self, _: Request) -> Response:
-        """Forget all calls; what was activated stays activated."""
+        """Forget all calls and questions; what was activated stays activated."""
         self._ledger.clear()
         return Response(status_code=204)
 
@@ -161,10 +167,15 @@ class Control:
         return json_response(self._ledger.summary())
 
     async def show_activation(self, request: Request) -> Response:
-        """Tell what became of an idempotency key."""
+        """Tell what became of a call with an idempotency key."""
         key = request.path_params["key"]
+        told = self._tell(key)
+        self._ledger.note(request.path_params["equipment"], key, told.status_code)
+        return told
+
+    def _tell(self, key: str) -> Response:
         if stored := self._provisioning.answer_for(key):
-            return answer(stored)
+            return json_response({"code": stored.status, "message": stored.text})
         if self._provisioning.is_working_on(key):
             return json_response({"code": 202, "message": "The activation is in progress"}, 202)
         return json_response({"code": 404, "message": "Nothing was activated under this key"}, 404)

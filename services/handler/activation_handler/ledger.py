@@ -1,7 +1,7 @@
 """The ledger: every call that reached the handler, and what it finds to object to.
 
-It lives in memory and keeps the latest `LIMIT` calls. It holds the names of parameters, never their
-values.
+It lives in memory and keeps the latest `LIMIT` calls, and as many questions. It holds the names of
+parameters, never their values.
 """
 
 import time
@@ -49,11 +49,28 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """Somebody asked what became of a call.
+
+    Attributes:
+        key: The call's `Idempotency-Key`.
+        asked_at: Seconds since 1970 (Unix time).
+        status: What was answered: 200 activated, 202 in progress, 404 neither.
+    """
+
+    equipment: str
+    key: str
+    asked_at: float
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The ledger in numbers.
 
     Attributes:
         calls: How many calls the ledger holds.
+        questions: How many questions.
         forgotten: How many it dropped because it was full.
         activations: How often a device was switched on.
         activated_more_than_once: Keys that switched a device on twice; there must be none.
@@ -64,6 +81,7 @@ class Summary:
     """
 
     calls: int
+    questions: int
     forgotten: int
     activations: int
     activated_more_than_once: list[str]
@@ -88,6 +106,7 @@ class Ledger:
     def __init__(self, *, now: Callable[[], float], limit: int = LIMIT) -> None:
         self._now = now
         self._calls: deque[Call] = deque(maxlen=limit)
+        self._questions: deque[Question] = deque(maxlen=limit)
         self._sequence = 0
         self._cleared_at = 0  # the sequence number of the last call that was cleared on purpose
 
@@ -105,6 +124,10 @@ class Ledger:
         call.outcome = outcome
         call.ended_at = self._now()
 
+    def note(self, equipment: str, key: str, status: int) -> None:
+        """Record a question and its answer."""
+        self._questions.append(Question(equipment, key, self._now(), status))
+
     def calls(self, *, equipment: str | None = None, key: str | None = None) -> list[Call]:
         """Return the calls, oldest first, of one device or key if one is given."""
         return [
@@ -113,9 +136,18 @@ class Ledger:
             if equipment in (None, call.equipment) and key in (None, call.key)
         ]
 
+    def questions(self, *, equipment: str | None = None, key: str | None = None) -> list[Question]:
+        """Return the questions, oldest first, about one device or key if one is given."""
+        return [
+            question
+            for question in self._questions
+            if equipment in (None, question.equipment) and key in (None, question.key)
+        ]
+
     def clear(self) -> None:
-        """Forget all calls; the sequence goes on."""
+        """Forget all calls and questions; the sequence goes on."""
         self._calls.clear()
+        self._questions.clear()
         self._cleared_at = self._sequence
 
     def summary(self) -> Summary:
@@ -123,6 +155,7 @@ class Ledger:
         activations = Counter(call.key for call in self._calls if call.activated)
         return Summary(
             calls=len(self._calls),
+            questions=len(self._questions),
             forgotten=self._sequence - self._cleared_at - len(self._calls),
             activations=activations.total(),
             activated_more_than_once=[

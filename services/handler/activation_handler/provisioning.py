@@ -46,7 +46,7 @@ class Provisioning:
         return await self._work_alone(call, call.key)
 
     def answer_for(self, key: str) -> Answer | None:
-        """Return what the call that activated a device under this key was, or would be, told."""
+        """Return what a call with this key is told, if one has activated the device."""
         return self._answers.get(key)
 
     def is_working_on(self, key: str) -> bool:

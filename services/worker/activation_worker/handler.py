@@ -1,14 +1,11 @@
 """Calling the handler: one attempt, one answer, read with suspicion."""
 
 import asyncio
-import email.utils
-from datetime import UTC, datetime
-from http import HTTPStatus
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Final, Protocol
 
 import aiohttp
 import httpx
-import orjson
 from httpx_aiohttp import AiohttpTransport
 from opentelemetry.instrumentation.httpx import AsyncOpenTelemetryTransport
 
@@ -16,8 +13,9 @@ from activation.domain.outcome import Outcome, Reason, reason_for_status
 from activation.domain.task import Claim
 from activation.telemetry.masking import Masker
 from activation.telemetry.tracing import current_traceparent, is_recording
+from activation_worker.inquiry import ask, is_uncertain
+from activation_worker.reply import CONNECTION_ERRORS, Reply, connection_error, phrase
 
-_LARGEST_ANSWER: Final = 1024 * 1024
 _LONGEST_MESSAGE: Final = 500
 _CLOSE_S: Final = 5.0
 _KEEP_ALIVE_S: Final = 4.0  # below the 5 s of common servers: a call must not meet a closing one
@@ -48,6 +46,7 @@ class HttpHandler:
         connect_s: Limit for a TCP connection.
         grace_s: Added to the task's own timeout, so that work which uses all of it succeeds.
         masker: Removes secrets from what the handler says.
+        asks: Ask what an earlier call came to before another one is made; see `inquiry`.
         transport: Carries the requests; by default aiohttp's connection pool.
     """
 
@@ -59,10 +58,12 @@ class HttpHandler:
         connect_s: float,
         grace_s: float,
         masker: Masker,
+        asks: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._grace_s = grace_s
         self._masker = masker
+        self._asks = asks
         self._url = url.rstrip("/") + "/api/v1/equipment/cpe/"
         # Used without httpx's client: its cookies, redirects and authentication are not wanted
         # here, and cost a third of a call's CPU.
@@ -82,14 +83,14 @@ class HttpHandler:
     async def activate(self, claim: Claim) -> Outcome:
         """Make one attempt; see `Handler.activate`."""
         try:
-            async with asyncio.timeout(claim.timeout_s + self._grace_s):
-                outcome = await self._call(claim)
+            async with asyncio.timeout(claim.timeout_s + self._grace_s) as limit:
+                outcome = await self._ask(claim, limit) or await self._call(claim)
         except TimeoutError:
             return Outcome(
                 Reason.NO_ANSWER,
                 f"No answer within {claim.timeout_s} s and a grace of {self._grace_s:g} s",
             )
-        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+        except CONNECTION_ERRORS as error:
             return _failure(error)
         return outcome
 
@@ -98,41 +99,65 @@ class HttpHandler:
         async with asyncio.timeout(_CLOSE_S):
             await self._transport.aclose()
 
+    async def _ask(self, claim: Claim, limit: asyncio.Timeout) -> Outcome | None:
+        """Ask what an earlier call came to, if that is unknown; None: call."""
+        if not (self._asks and is_uncertain(claim)):
+            return None
+        path = f"{claim.equipment}/activations/{claim.task_id}"
+
+        async def look() -> Reply:
+            return await self._send("GET", path, claim, {})
+
+        told = await ask(look, claim, until_s=limit.when() or 0.0)
+        return told and replace(told, message=self._clean(told.message, claim))
+
     async def _call(self, claim: Claim) -> Outcome:
         headers = {
-            "accept": "application/json",
             "content-type": "application/json",
             "idempotency-key": str(claim.task_id),
             "x-attempt": str(claim.attempt),
         }
+        content = f'{{"timeoutInSeconds":{claim.timeout_s},"parameters":{claim.parameters}}}'
+        return self._outcome(
+            await self._send("POST", claim.equipment, claim, headers, content), claim
+        )
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        claim: Claim,
+        headers: dict[str, str],
+        content: str | None = None,
+    ) -> Reply:
+        headers["accept"] = "application/json"
         traceparent = current_traceparent() or claim.traceparent
         if traceparent:
             headers["traceparent"] = traceparent
         request = httpx.Request(
-            "POST",
-            self._url + claim.equipment,
-            content=f'{{"timeoutInSeconds":{claim.timeout_s},"parameters":{claim.parameters}}}',
+            method,
+            self._url + path,
+            content=content,
             headers=headers,
             extensions=self._extensions,
         )
         response = await self._transport.handle_async_request(request)
         try:
-            body = await _read(response)
+            return await Reply.read(response)
         finally:
             await response.aclose()
-        return self._outcome(response, body, claim)
 
-    def _outcome(self, response: httpx.Response, body: bytes | None, claim: Claim) -> Outcome:
-        status = response.status_code
+    def _outcome(self, reply: Reply, claim: Claim) -> Outcome:
+        status = reply.status
         reason = reason_for_status(status)
-        answer = _parse(body)
-        if body is None:
+        answer = reply.members
+        if reply.body is None:
             return Outcome(Reason.UNREADABLE, f"The answer {status} is larger than 1 MiB")
         if answer is None and reason not in _NEEDS_NO_BODY:
             return Outcome(Reason.UNREADABLE, f"The answer {status} is no JSON object")
         said = answer.get("message") if answer else None
-        message = self._clean(said, claim) if isinstance(said, str) else _phrase(status)
-        return Outcome(reason, message, retry_after_s=_retry_after_s(response.headers))
+        message = self._clean(said, claim) if isinstance(said, str) else phrase(status)
+        return Outcome(reason, message, retry_after_s=reply.retry_after_s)
 
     def _clean(self, message: str, claim: Claim) -> str:
         text = self._masker.scrub(message, claim.parameters)
@@ -146,55 +171,9 @@ def _traced(transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
     return AsyncOpenTelemetryTransport(transport) if is_recording() else transport
 
 
-async def _read(response: httpx.Response) -> bytes | None:
-    """Read a body; None if it is too large."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_bytes():
-        size += len(chunk)
-        if size > _LARGEST_ANSWER:
-            return None
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
 def _failure(error: Exception) -> Outcome:
-    """Say what became of a call without an answer.
-
-    The transport calls nearly all of aiohttp's errors a `ConnectTimeout`: aiohttp's own is better.
-    """
-    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+    """Say what became of a call without an answer."""
+    cause = connection_error(error)
     if isinstance(cause, _UNREADABLE):
         return Outcome(Reason.UNREADABLE, "The answer was broken off or is not HTTP")
     return Outcome(Reason.UNREACHABLE, f"The connection failed: {type(cause).__name__}")
-
-
-def _parse(body: bytes | None) -> dict[str, Any] | None:
-    try:
-        answer = orjson.loads(body or b"")
-    except orjson.JSONDecodeError:
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _phrase(status: int) -> str:
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return f"Status {status}"
-
-
-def _retry_after_s(headers: httpx.Headers) -> float | None:
-    """Read `Retry-After`, seconds or a date (RFC 9110 section 10.2.3); None if unreadable."""
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    if value.strip().isascii() and value.strip().isdigit():
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -54,6 +54,7 @@ async def _open(settings: WorkerSettings, stop: asyncio.Event) -> None:
         connect_s=settings.connect_s,
         grace_s=settings.grace_s,
         masker=Masker(settings.secret_words),
+        asks=settings.ask_handler,
     )
     try:
         await _work(settings, stop, store, handler)

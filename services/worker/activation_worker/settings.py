@@ -23,6 +23,7 @@ class WorkerSettings(ServiceSettings, StoreSettings, BrokerSettings, RetrySettin
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 50  # calls in flight, and the prefetch
     grace_s: Annotated[float, Field(ge=0)] = 5.0  # added to timeoutInSeconds for the deadline
     connect_s: Seconds = 5.0  # for a TCP connection to the handler
+    ask_handler: bool = False  # what an unanswered call came to, before another; see `inquiry`
 
     lease_s: Annotated[float, Field(ge=1)] = (
         30.0  # after this long without a sign, others take over

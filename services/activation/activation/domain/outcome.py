@@ -51,6 +51,21 @@ REASONS: Final[dict[Reason, Meaning]] = {
     Reason.CANCELLED: Meaning.WITHDRAWN,
 }
 
+# The handler may have acted all the same: the connection broke, a proxy spoke in its place, or
+# nobody was there to hear.
+UNCERTAIN: Final = frozenset(
+    {
+        Reason.UNAVAILABLE,
+        Reason.UNREACHABLE,
+        Reason.UNREADABLE,
+        Reason.NO_ANSWER,
+        Reason.WORKER_LOST,
+        Reason.DRAINED,
+    }
+)
+
+ASKED: Final = "The handler was asked"  # begins the message of an attempt that ended by asking
+
 _BY_STATUS: Final = {
     HTTPStatus.OK: Reason.COMPLETED,
     HTTPStatus.NOT_FOUND: Reason.UNKNOWN_EQUIPMENT,

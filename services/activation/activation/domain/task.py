@@ -165,6 +165,7 @@ class Claim:
         attempt: The number of this attempt: the fence that its result must carry.
         counted: How many attempts count against the limit, this one included.
         waited_s: Seconds from the moment the task could first run until this claim.
+        previous: How the attempt before ended; None before the first, and after a replay.
     """
 
     task_id: TaskId
@@ -176,6 +177,7 @@ class Claim:
     accepted_at: datetime
     waited_s: float
     traceparent: str | None = None
+    previous: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,7 @@ class Record:
             accepted_at=task.accepted_at,
             waited_s=(now - self.runnable_at).total_seconds(),
             traceparent=task.traceparent,
+            previous=task.reason,
         )
 
     def end_attempt(self, now: datetime, outcome: Outcome, verdict: Verdict) -> None:

@@ -103,6 +103,7 @@ def claim_of(row: Row, waited_s: float) -> Claim:
         accepted_at=row["accepted_at"],
         waited_s=waited_s,
         traceparent=row["traceparent"],
+        previous=Reason(row["reason"]) if row["reason"] else None,
     )
 
 

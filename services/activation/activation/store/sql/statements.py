@@ -327,6 +327,7 @@ class Statements:
                 _t.accepted_at,
                 _t.runnable_at,
                 _t.traceparent,
+                _t.reason,
             )
         )
         return self._with_events(claimed, EventName.STARTED, worker=worker)
