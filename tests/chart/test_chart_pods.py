@@ -136,11 +136,18 @@ def test_settings_are_read_by_the_service(
 
 def test_large_numbers_reach_the_services_as_they_are(chart: Chart) -> None:
     """A template that prints 1e+06 would stop the gateway."""
-    values: Values = {"gateway": {"maxBacklog": 5_000_000, "retentionSeconds": 31_536_000}}
+    values: Values = {
+        "gateway": {
+            "maxBacklog": 5_000_000,
+            "maxWaitingPerEquipment": 2_000_000,
+            "retentionSeconds": 31_536_000,
+        }
+    }
 
     settings = configmap(chart.render(values).manifests, "gateway")
 
     assert settings["ACTIVATION_MAX_BACKLOG"] == "5000000"
+    assert settings["ACTIVATION_MAX_WAITING_PER_EQUIPMENT"] == "2000000"
     assert settings["ACTIVATION_RETENTION_S"] == "31536000"
 
 

@@ -28,6 +28,7 @@ ACTIVATION_RETRY_PROVISIONING_ERRORS: {{ .Values.retry.provisioningErrors | quot
 {{- define "activation.settings.gateway" -}}
 {{ include "activation.settings.tasks" . }}
 ACTIVATION_MAX_BACKLOG: {{ .Values.gateway.maxBacklog | int64 | quote }}
+ACTIVATION_MAX_WAITING_PER_EQUIPMENT: {{ .Values.gateway.maxWaitingPerEquipment | int64 | quote }}
 ACTIVATION_RETENTION_S: {{ .Values.gateway.retentionSeconds | int64 | quote }}
 ACTIVATION_DRAIN_DELAY_S: {{ .Values.gateway.drainDelaySeconds | quote }}
 # Above a third of the workers' lease, so that after an outage they renew before they are taken for dead.
@@ -39,6 +40,7 @@ ACTIVATION_REAP_PATIENCE_S: {{ divf .Values.worker.leaseSeconds 2 | quote }}
 ACTIVATION_HANDLER_URL: {{ include "activation.handlerUrl" . | quote }}
 ACTIVATION_CONCURRENCY: {{ .Values.worker.concurrency | quote }}
 ACTIVATION_GRACE_S: {{ .Values.worker.graceSeconds | quote }}
+ACTIVATION_ASK_HANDLER: {{ .Values.worker.askHandler | quote }}
 ACTIVATION_LEASE_S: {{ .Values.worker.leaseSeconds | quote }}
 # Leaves time to store the last results and to hand back the rest.
 ACTIVATION_DRAIN_S: {{ sub .Values.worker.terminationGracePeriodSeconds 15 | quote }}

@@ -94,6 +94,7 @@ class LocalSystem:
             worker_admin,
             ACTIVATION_ADMIN_PORT=worker_admin,
             ACTIVATION_HANDLER_URL=self.handler_url,
+            ACTIVATION_ASK_HANDLER=True,
             ACTIVATION_DRAIN_S=_WORKER_DRAIN_S,
         )
         self._stages: list[list[Part]] = [[*broker, handler], [gateway, worker]]
