@@ -78,6 +78,6 @@ async def twin(store: TaskStore, store_url: str, clock: VirtualClock) -> AsyncIt
 async def _truncate(url: str) -> None:
     connection = await asyncpg.connect(url, timeout=5.0)
     try:
-        await connection.execute("truncate tasks, events restart identity", timeout=5.0)
+        await connection.execute("truncate tasks, events, target restart identity", timeout=5.0)
     finally:
         await connection.close(timeout=5.0)

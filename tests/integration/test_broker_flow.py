@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from activation.broker import Broker, Queues
 from activation.clock import SystemClock
 from activation.domain.retry import RetryPolicy
+from activation.domain.target import BreakerPolicy
 from activation.domain.task import State, Task, TaskId
 from activation.errors import BrokerUnavailableError
 from activation.store.memory import MemoryStore
@@ -58,6 +59,7 @@ class Flow:
                 masker=Masker(["password"]),
                 transport=self.handler,
             ),
+            breaker=BreakerPolicy(),
             policy=RetryPolicy(base_s=0.1),
             name="worker",
             concurrency=concurrency,

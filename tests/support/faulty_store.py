@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Seque
 from typing import Any, TypeVar
 
 from activation.domain.retry import Verdict
+from activation.domain.target import Target
 from activation.domain.task import Claim, NewTask, State, Task, TaskId
 from activation.errors import StoreUnavailableError
 from activation.ports import (
@@ -106,6 +107,12 @@ class FaultyStore(MemoryStore):
 
     async def backlog(self) -> int:
         return await self._through("backlog", super().backlog())
+
+    async def target(self) -> Target:
+        return await self._through("target", super().target())
+
+    async def change_target(self, change: Callable[[Target], Target]) -> Target:
+        return await self._through("change_target", super().change_target(change))
 
     async def purge(self, ended_before_s: float, limit: int) -> int:
         return await self._through("purge", super().purge(ended_before_s, limit))

@@ -14,6 +14,7 @@ import pytest
 
 from activation.broker import Broker, Queues
 from activation.domain.retry import RetryPolicy
+from activation.domain.target import BreakerPolicy
 from activation.domain.task import Task, TaskId
 from activation.telemetry.masking import Masker
 from activation_gateway.endings import Endings
@@ -79,6 +80,7 @@ class World:
         workers: How many start with the world.
         concurrency: Of each worker.
         policy: The retry rule; by default a retry waits 1 s, then 2 s, 4 s …
+        breaker: When the handler is left alone; by default as in production.
         drain_s: How long a worker waits for its calls after SIGTERM.
         lost_message_after_s: See `Relay`.
         publish_at_once: See `Relay`.
@@ -91,11 +93,13 @@ class World:
         workers: int = 1,
         concurrency: int = 10,
         policy: RetryPolicy | None = None,
+        breaker: BreakerPolicy | None = None,
         drain_s: float = 900.0,
         lost_message_after_s: float = 60.0,
         publish_at_once: int = 500,
         asks: bool = False,
     ) -> None:
+        self.breaker = breaker or BreakerPolicy()
         self.policy = policy or RetryPolicy(base_s=1.0)
         self.store = FaultyStore(LoopClock(), publish_lease_s=PUBLISH_LEASE_S)
         self.broker = SimulatedBroker()
@@ -177,6 +181,7 @@ class World:
             Broker(self.broker.open_session),
             handler,
             policy=self.policy,
+            breaker=self.breaker,
             name=name,
             concurrency=concurrency or self._concurrency,
             lease_s=LEASE_S,

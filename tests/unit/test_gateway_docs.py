@@ -16,6 +16,9 @@ OPERATIONS = {
     ("post", "/api/v1/tasks/{taskId}:cancel"),
     ("post", "/api/v1/tasks/{taskId}:retry"),
     ("get", "/api/v1/status"),
+    ("get", "/api/v1/target"),
+    ("post", "/api/v1/target:pause"),
+    ("post", "/api/v1/target:resume"),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from activation.domain.outcome import Outcome
 from activation.domain.retry import Verdict
+from activation.domain.target import Target
 from activation.domain.task import Claim, Event, NewTask, State, Task, TaskId
 from activation.errors import KeyConflictError, LineFullError
 
@@ -279,6 +280,18 @@ class TaskStore(Protocol):
 
     async def backlog(self) -> int:
         """Count the queued tasks."""
+        ...
+
+    async def target(self) -> Target:
+        """Return what is known about the target of the calls."""
+        ...
+
+    async def change_target(self, change: Callable[[Target], Target]) -> Target:
+        """Change what is known about the target, while nobody else does; returns what holds now.
+
+        Args:
+            change: Makes the new of the present; the same again means that nothing is written.
+        """
         ...
 
     async def purge(self, ended_before_s: float, limit: int) -> int:

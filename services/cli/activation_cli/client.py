@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import httpx
 
 from activation.domain.task import is_serial_number
-from activation_cli.documents import Acceptance, Page, Status, Task
+from activation_cli.documents import Acceptance, Page, Status, Target, Task
 from activation_cli.exits import CommandError, Exit, UnavailableError
 from activation_cli.task_filter import TaskFilter
 
@@ -128,6 +128,22 @@ class Gateway:
         """Return the system at a glance."""
         answer = await self._call("GET", "/api/v1/status", members=("counts", "outbox", "queue"))
         return cast("Status", answer)
+
+    async def target(self) -> Target:
+        """Return whether the provisioning system is called."""
+        return await self._target("GET")
+
+    async def pause_target(self) -> Target:
+        """Keep new calls of it back."""
+        return await self._target("POST", ":pause")
+
+    async def resume_target(self) -> Target:
+        """Let calls pass, whatever held them back."""
+        return await self._target("POST", ":resume")
+
+    async def _target(self, method: str, action: str = "") -> Target:
+        answer = await self._call(method, f"/api/v1/target{action}", members=("state", "heldUntil"))
+        return cast("Target", answer)
 
     async def _task(self, method: str, task_id: str, action: str = "") -> dict[str, Any]:
         return await self._call(

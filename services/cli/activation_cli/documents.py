@@ -98,6 +98,17 @@ class Status(TypedDict):
     queue: Queue
 
 
+class Target(TypedDict):
+    """Whether the provisioning system is called."""
+
+    state: str
+    why: str | None
+    heldUntil: str | None
+    openings: int
+    prober: str | None
+    pausedAt: str | None
+
+
 def has_ended(task: Task) -> bool:
     """Tell whether nothing more will happen to a task by itself."""
     return task["state"] in ENDED

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from activation_cli import dead_letters, submit, tasks, version
+from activation_cli import target as target_commands
 from activation_cli.batch import command as batch
 from activation_cli.exits import MEANINGS
 from activation_cli.local import command as local
@@ -47,6 +48,7 @@ for group in (
     tasks.app,
     batch.app,
     dead_letters.app,
+    target_commands.app,
     local.app,
     verify.app,
     version.app,

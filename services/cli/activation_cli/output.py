@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from activation_cli.batch.outcomes import Outcome
-from activation_cli.documents import Acceptance, Status, Task
+from activation_cli.documents import Acceptance, Status, Target, Task
 from activation_cli.exits import Exit
 from activation_cli.explanation import Explanation
 
@@ -51,6 +51,10 @@ class Output(Protocol):
 
     def status(self, status: Status, url: str) -> None:
         """Show the system at a glance."""
+        ...
+
+    def target(self, target: Target) -> None:
+        """Show whether the provisioning system is called."""
         ...
 
     def replayed(self, tasks: Sequence[Task], refused: Sequence[Refusal], *, dry_run: bool) -> None:
@@ -118,6 +122,10 @@ class JsonOutput:
     def status(self, status: Status, url: str) -> None:
         """Print the status as the gateway gives it, with its URL."""
         _print({"url": url, **status})
+
+    def target(self, target: Target) -> None:
+        """Print the target as the gateway gives it."""
+        _print(target)
 
     def replayed(self, tasks: Sequence[Task], refused: Sequence[Refusal], *, dry_run: bool) -> None:
         """Print both lists as one document."""

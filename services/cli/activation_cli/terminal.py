@@ -24,7 +24,7 @@ from rich.text import Text
 from activation.clock import Clock
 from activation_cli import views
 from activation_cli.batch.outcomes import ACCEPTED, REJECTED, Outcome
-from activation_cli.documents import Acceptance, Status, Task
+from activation_cli.documents import Acceptance, Status, Target, Task
 from activation_cli.explanation import Explanation
 from activation_cli.output import Refusal
 from activation_cli.wording import plain
@@ -79,6 +79,10 @@ class TerminalOutput:
     def status(self, status: Status, url: str) -> None:
         """Print a table."""
         self._out.print(views.status(status, url))
+
+    def target(self, target: Target) -> None:
+        """Print whether the provisioning system is called."""
+        self._out.print(views.target(target, self._clock.now()))
 
     def replayed(self, tasks: Sequence[Task], refused: Sequence[Refusal], *, dry_run: bool) -> None:
         """Print a table, and a line for each refusal."""

@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from activation.domain.target import Standing
 from activation.domain.task import State
-from activation_cli.documents import Attempt, Event, Status, Task, has_ended
+from activation_cli.documents import Attempt, Event, Status, Target, Task, has_ended, moment
 from activation_cli.wording import at, between, clock_time, plain, span, standing, why, words
 
 _STYLES: Final[dict[str, str]] = {
@@ -19,6 +20,13 @@ _STYLES: Final[dict[str, str]] = {
     State.SUCCEEDED: "green",
     State.FAILED: "red",
     State.CANCELLED: "magenta",
+}
+
+_STANDINGS: Final[dict[str, str]] = {
+    Standing.CLOSED: "it is called",
+    Standing.OPEN: "it is not called for now",
+    Standing.HALF_OPEN: "one call at a time tries it",
+    Standing.PAUSED: "no new call begins until somebody resumes",
 }
 
 _ID_WIDTH: Final = 36  # an id that is cut cannot be used
@@ -159,6 +167,32 @@ def status(found: Status, url: str) -> Table:
         return facts
     facts.add_row("queue", str(queue["ready"]), f"for {queue['consumers']} consumers")
     facts.add_row("unreadable", str(queue["dead"]), "messages in the dead queue")
+    return facts
+
+
+def target(found: Target, now: datetime) -> Table:
+    """Whether the provisioning system is called."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    state = found["state"]
+    called = state == Standing.CLOSED
+    meaning = _STANDINGS.get(state, "")
+    facts.add_row("target", Text(f"{words(state)}: {meaning}", "green" if called else "yellow"))
+    until = moment(found["heldUntil"])
+    if until is not None:
+        left = span((until - now).total_seconds())
+        facts.add_row("until", f"{at(found['heldUntil'])}, in {left}")
+    rows = {
+        "why": plain(found["why"]),
+        "openings": str(found["openings"] or ""),
+        "tried by": plain(found["prober"]),
+        "paused": at(found["pausedAt"]),
+        "to go on": "" if called else "`activation target resume`",
+    }
+    for name, text in rows.items():
+        if text:
+            facts.add_row(name, Text(text))
     return facts
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from activation.broker import Broker, Queues, Session
+from activation.domain.target import Standing
 from activation.errors import BrokerUnavailableError, StoreUnavailableError
 from activation.ports import Ready, TaskStore
 from activation.telemetry.logging import get_logger
@@ -175,6 +176,8 @@ class Relay:
             if ready:
                 continue
             try:
+                if await self._calls_are_held_back():
+                    continue
                 found = await self._store.offer_again(
                     self._lost_message_after_s, self._publish_at_once
                 )
@@ -185,6 +188,11 @@ class Relay:
                 metrics.REPUBLISHED.inc(found)
                 log.warning("messages_lost_by_broker", tasks=found)
                 self.wake()
+
+    async def _calls_are_held_back(self) -> bool:
+        """Tell whether workers sit on their messages because the target is not to be called."""
+        target = await self._store.target()
+        return target.standing(self._store.now()) is not Standing.CLOSED
 
 
 async def _publish(session: Session, ready: Ready) -> None:

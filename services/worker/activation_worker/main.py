@@ -78,6 +78,7 @@ async def _work(
         broker,
         handler,
         policy=settings.retry_policy(),
+        breaker=settings.breaker_policy(),
         name=settings.instance,
         concurrency=settings.concurrency,
         lease_s=settings.lease_s,

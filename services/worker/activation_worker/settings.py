@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, HttpUrl, model_validator
 
+from activation.domain.target import BreakerPolicy
 from activation.settings import (
     BrokerSettings,
     Port,
@@ -29,6 +30,26 @@ class WorkerSettings(ServiceSettings, StoreSettings, BrokerSettings, RetrySettin
         30.0  # after this long without a sign, others take over
     )
     drain_s: Annotated[float, Field(ge=0)] = 915.0  # below terminationGracePeriodSeconds (930)
+
+    # The handler is left alone after so many calls of which such a share failed.
+    breaker: bool = True  # False: nor is its Retry-After obeyed for more than the one task
+    breaker_calls: Annotated[int, Field(ge=1, le=10_000)] = 20
+    breaker_failure_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    breaker_window_s: Seconds = 300.0  # what ended longer ago does not count
+    breaker_base_s: Seconds = 5.0  # the first rest; each failed probe doubles it
+    breaker_cap_s: Seconds = 60.0  # the longest
+
+    def breaker_policy(self) -> BreakerPolicy:
+        """Return the rule that these settings describe."""
+        return BreakerPolicy(
+            enabled=self.breaker,
+            calls=self.breaker_calls,
+            failure_share=self.breaker_failure_share,
+            window_s=self.breaker_window_s,
+            base_s=self.breaker_base_s,
+            cap_s=self.breaker_cap_s,
+            retry_after_cap_s=self.retry_cap_s,
+        )
 
     @model_validator(mode="after")
     def _lease_outlives_store_timeout(self) -> "WorkerSettings":

@@ -1,8 +1,8 @@
 """The worker: from a delivery to a stored result.
 
-``delivery -> claim -> call -> result -> ack``. Claims and results of many tasks share commits. The
-broker's callback only hands a delivery over; everything else runs in tasks of the worker's own,
-because a call must outlive the connection that asked for it.
+``delivery -> gate -> claim -> call -> result -> ack``. Claims and results of many tasks share
+commits. The broker's callback only hands a delivery over; everything else runs in tasks of the
+worker's own, because a call must outlive the connection that asked for it.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import TypeVar
 from activation.broker import Broker, Delivery, Session, UnreadableMessageError, read_message
 from activation.domain.outcome import Reason
 from activation.domain.retry import RetryPolicy
+from activation.domain.target import BreakerPolicy
 from activation.domain.task import ENDED, Claim, State, TaskId
 from activation.errors import BrokerUnavailableError, StoreUnavailableError
 from activation.group_commit import GroupCommit
@@ -35,6 +36,7 @@ from activation.telemetry.tracing import (
     step,
 )
 from activation_worker import metrics
+from activation_worker.gate import Gate, Passage
 from activation_worker.handler import Handler
 from activation_worker.run import LeaseLostError, Run
 
@@ -57,6 +59,7 @@ class Worker:
         broker: Delivers messages.
         handler: Does the work.
         policy: What becomes of a task after an attempt.
+        breaker: When the handler is left alone.
         name: Who holds the leases.
         concurrency: Attempts at once, and the prefetch.
         lease_s: How long a claim lasts without a sign of life; renewed at a third of it.
@@ -70,6 +73,7 @@ class Worker:
         handler: Handler,
         *,
         policy: RetryPolicy,
+        breaker: BreakerPolicy,
         name: str,
         concurrency: int,
         lease_s: float,
@@ -79,6 +83,7 @@ class Worker:
         self._broker = broker
         self._handler = handler
         self._policy = policy
+        self._gate = Gate(store, breaker, worker=name, lease_s=lease_s)
         self._name = name
         self._concurrency = concurrency
         self._lease_s = lease_s
@@ -115,6 +120,7 @@ class Worker:
             consuming = carriers.create_task(self._broker.keep(self._consume), name="consuming")
             await stop.wait()
             self._stopping.set()
+            self._gate.shut()
             await self._drain(dispatching, drain_s)
             consuming.cancel()
             for task in background:
@@ -177,6 +183,16 @@ class Worker:
             metrics.ABSORBED.labels(metrics.RUNNING_HERE).inc()
             run.deliveries.append(delivery)
             return
+        passage = await self._gate.enter()
+        if passage is None:
+            await delivery.requeue()
+            return
+        try:
+            await self._claim(delivery, task_id, passage)
+        finally:
+            await self._gate.leave(passage)
+
+    async def _claim(self, delivery: Delivery, task_id: TaskId, passage: Passage) -> None:
         try:
             with step("claim"):
                 claim = await self._store_patiently(
@@ -195,9 +211,9 @@ class Worker:
             WAITED_S: claim.waited_s,
         }
         with about(described):
-            await self._attempt(Run(claim, [delivery]))
+            await self._attempt(Run(claim, [delivery]), passage)
 
-    async def _attempt(self, run: Run) -> None:
+    async def _attempt(self, run: Run, passage: Passage) -> None:
         claim = run.claim
         bound = log.bind(
             task_id=str(claim.task_id), equipment=claim.equipment, attempt=claim.attempt
@@ -211,7 +227,10 @@ class Worker:
             if self._stopping.is_set():
                 run.hand_back()
             outcome = await run.call(self._handler)
-            verdict = self._policy.judge(outcome, counted=claim.counted, draw=self._draw())
+            await self._gate.report(passage, outcome)
+            verdict = self._policy.judge(
+                outcome, counted=claim.counted, draw=self._draw(), probe=passage.probe
+            )
             result = Result(claim, outcome, verdict)
             with step("finish"):
                 state = await self._store_patiently(
@@ -285,6 +304,7 @@ class Worker:
             runs = list(self._running.values())
             if not runs:
                 continue
+            await self._gate.renew()
             try:
                 lost = await self._store.renew([run.claim for run in runs], self._lease_s)
             except StoreUnavailableError as error:

@@ -98,5 +98,10 @@ class Outcome:
     message: str
     retry_after_s: float | None = None
 
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it tells nothing about the handler."""
+        return REASONS[self.reason] is Meaning.WITHDRAWN
+
 
 WORKER_LOST: Final = Outcome(Reason.WORKER_LOST, "The worker was lost before it could report")

@@ -49,13 +49,15 @@ class RetryPolicy:
             return Meaning.TRANSIENT
         return REASONS[reason]
 
-    def judge(self, outcome: Outcome, *, counted: int, draw: float) -> Verdict:
+    def judge(self, outcome: Outcome, *, counted: int, draw: float, probe: bool = False) -> Verdict:
         """Decide what becomes of a task.
 
         Args:
             outcome: What the attempt ended with.
             counted: Attempts that count so far, this one included.
             draw: A random number in [0, 1) for the jitter.
+            probe: The attempt tried out a target that was known to be down: its failure is not
+                held against the task.
         """
         meaning = self.meaning(outcome.reason)
         match meaning:
@@ -68,9 +70,10 @@ class RetryPolicy:
             # A task whose worker was lost rests as well: what it has dragged down with it would
             # else begin together with it, be lost with it again, and be given up with it.
             case Meaning.TRANSIENT | Meaning.UNKNOWN:
-                if counted >= self.max_attempts:
+                if counted >= self.max_attempts and not probe:
                     return Verdict(State.FAILED, dead_letter=True)
-                return Verdict(State.QUEUED, retry_in_s=self._wait_s(outcome, counted, draw))
+                wait_s = self._wait_s(outcome, counted, draw)
+                return Verdict(State.QUEUED, retry_in_s=wait_s, counted=not probe)
             case _:
                 assert_never(meaning)
 

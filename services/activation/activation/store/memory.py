@@ -15,6 +15,7 @@ from typing import assert_never
 from activation.clock import Clock
 from activation.domain.outcome import WORKER_LOST
 from activation.domain.retry import Verdict
+from activation.domain.target import Target
 from activation.domain.task import (
     ENDED,
     UNFINISHED,
@@ -78,6 +79,7 @@ class MemoryStore:
         self._devices: defaultdict[str, list[Record]] = defaultdict(list)  # in the same order
         self._keys: dict[str, _UsedKey] = {}
         self._watchers: set[asyncio.Queue[Notice]] = set()
+        self._target = Target()
 
     async def accept(
         self, tasks: Sequence[NewTask], *, max_waiting: int = 0
@@ -280,6 +282,15 @@ class MemoryStore:
     async def backlog(self) -> int:
         """Count the queued tasks."""
         return sum(record.task.state is State.QUEUED for record in self._records.values())
+
+    async def target(self) -> Target:
+        """Return what is known about the target."""
+        return self._target
+
+    async def change_target(self, change: Callable[[Target], Target]) -> Target:
+        """Change it at once."""
+        self._target = change(self._target)
+        return self._target
 
     async def purge(self, ended_before_s: float, limit: int) -> int:
         """Delete first what ended the longest ago; its key is forgotten with a task."""

@@ -176,7 +176,7 @@ class Record:
 
     def _queue_again(self, now: datetime, outcome: Outcome, verdict: Verdict) -> None:
         due = now + timedelta(seconds=verdict.retry_in_s)
-        name = _way_back(outcome, verdict)
+        name = _way_back(outcome)
         self._step(
             Event(
                 at=now,
@@ -187,7 +187,7 @@ class Record:
                 not_before=due if name is EventName.RETRY_SCHEDULED else None,
             ),
             State.QUEUED,
-            not_before=due if verdict.counted else None,
+            not_before=None if outcome.withdrawn else due,
             lease_until=None,
             worker=None,
             reason=outcome.reason,
@@ -205,8 +205,8 @@ class Record:
         self.history.append(event)
 
 
-def _way_back(outcome: Outcome, verdict: Verdict) -> EventName:
+def _way_back(outcome: Outcome) -> EventName:
     """Name the step from running to queued."""
     if outcome.reason is Reason.WORKER_LOST:
         return EventName.LEASE_EXPIRED
-    return EventName.RETRY_SCHEDULED if verdict.counted else EventName.HANDED_BACK
+    return EventName.HANDED_BACK if outcome.withdrawn else EventName.RETRY_SCHEDULED

@@ -18,6 +18,7 @@ from activation_gateway.api.docs import docs_routes
 from activation_gateway.api.gateway import DirectRoute, Gateway
 from activation_gateway.api.operations import OperationsApi
 from activation_gateway.api.representation import Representer
+from activation_gateway.api.target import TargetApi
 from activation_gateway.endings import Endings
 from activation_gateway.intake import Intake
 from activation_gateway.relay import QueueStatus
@@ -77,6 +78,7 @@ def create_app(
     )
     _add_activation(app.router, activation)
     _add_operations(app.router, operations)
+    _add_target(app.router, TargetApi(store))
     app.routes.extend([*health_routes(readiness), *docs_routes(app)])
     return app
 
@@ -96,3 +98,11 @@ def _add_operations(router: APIRouter, api: OperationsApi) -> None:
     add(f"{task}:cancel", api.cancel, methods=["POST"], **description.CANCEL)
     add(f"{task}:retry", api.retry, methods=["POST"], **description.RETRY)
     add("/api/v1/status", api.status, methods=["GET"], **description.STATUS)
+
+
+def _add_target(router: APIRouter, api: TargetApi) -> None:
+    add = partial(router.add_api_route, route_class_override=DirectRoute)
+    target = "/api/v1/target"
+    add(target, api.show, methods=["GET"], **description.TARGET)
+    add(f"{target}:pause", api.pause, methods=["POST"], **description.PAUSE)
+    add(f"{target}:resume", api.resume, methods=["POST"], **description.RESUME)

@@ -302,3 +302,40 @@ STATUS: Final[dict[str, Any]] = {
     "tags": _OPERATIONS,
     "responses": {200: shown("How things stand.", status=examples.STATUS), **_COMMON},
 }
+
+TARGET: Final[dict[str, Any]] = {
+    "operation_id": "target",
+    "summary": "See whether the provisioning system is called",
+    "tags": _OPERATIONS,
+    "responses": {
+        200: shown(
+            "How it stands for all workers.",
+            closed=examples.TARGET_CLOSED,
+            open=examples.TARGET_OPEN,
+        ),
+        **_COMMON,
+    },
+}
+
+PAUSE: Final[dict[str, Any]] = {
+    "operation_id": "pauseTarget",
+    "summary": "Keep calls of the provisioning system back",
+    "tags": _OPERATIONS,
+    "responses": {
+        200: shown(
+            "No new call begins until somebody resumes; those under way end by themselves.",
+            paused=examples.TARGET_PAUSED,
+        ),
+        **_COMMON,
+    },
+}
+
+RESUME: Final[dict[str, Any]] = {
+    "operation_id": "resumeTarget",
+    "summary": "Call the provisioning system again",
+    "tags": _OPERATIONS,
+    "responses": {
+        200: shown("It is called at once, whatever held it back.", closed=examples.TARGET_CLOSED),
+        **_COMMON,
+    },
+}

@@ -6,11 +6,13 @@ from typing import Final
 from uuid import UUID
 
 from activation.domain.outcome import Reason
+from activation.domain.target import Standing
 from activation.domain.task import Event, EventName, State, Task, TaskId
 from activation.telemetry.masking import Masker
 from activation_gateway.api.listing import TaskPage, write_cursor
 from activation_gateway.api.operations import BrokerStatus, OutboxStatus, SystemStatus
 from activation_gateway.api.representation import Representer, Submitted
+from activation_gateway.api.target import TargetStatus
 
 TASK_ID: Final = TaskId(UUID("01980f5e-2d4b-7c3a-9f10-5b6c7d8e9fa0"))
 TRACEPARENT: Final = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -85,3 +87,14 @@ STATUS: Final = SystemStatus(
     oldest_queued_seconds=71.5,
     queue=BrokerStatus(connected=True, ready=110, consumers=2, dead=0),
 )
+TARGET_CLOSED: Final = TargetStatus(
+    state=Standing.CLOSED, why=None, held_until=None, openings=0, prober=None, paused_at=None
+)
+TARGET_OPEN: Final = replace(
+    TARGET_CLOSED,
+    state=Standing.OPEN,
+    why="unavailable: 503 Service Unavailable",
+    held_until=_FINISHED_AT,
+    openings=2,
+)
+TARGET_PAUSED: Final = replace(TARGET_CLOSED, state=Standing.PAUSED, paused_at=_ACCEPTED_AT)

@@ -48,7 +48,7 @@ def end_row(result: Result, now: datetime) -> dict[str, Any]:
         "dead_letter": result.verdict.dead_letter,
         "uncounted": 0 if result.verdict.counted else 1,
         "runnable_at": iso(runnable_at),
-        "not_before": iso(runnable_at) if result.verdict.counted else None,
+        "not_before": None if result.outcome.withdrawn else iso(runnable_at),
     }
 
 
@@ -69,7 +69,7 @@ def end_event(result: Result, state: State, now: datetime) -> dict[str, Any]:
 def _name(result: Result, state: State) -> EventName:
     if state in ENDED:
         return EventName(state.value)
-    if not result.verdict.counted:
+    if result.outcome.withdrawn:
         return EventName.HANDED_BACK
     if result.outcome.reason is Reason.WORKER_LOST:
         return EventName.LEASE_EXPIRED

@@ -144,6 +144,19 @@ tasks: Final = Table(
     ),
 )
 
+# One row: all tasks go to the one handler that the workers are told.
+target: Final = Table(
+    "target",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("paused_at", Utc, comment="since when an operator keeps all calls back"),
+    Column("held_until", Utc, comment="no call before this moment"),
+    Column("trips", Integer, nullable=False, comment="openings in a row; 0: the breaker is closed"),
+    Column("prober", String(255), comment="the worker that probes"),
+    Column("probe_until", Utc),
+    Column("why", Text),
+)
+
 # No foreign key: it would lock the task's row for each event, and only `purge` deletes tasks.
 events: Final = Table(
     "events",

@@ -12,6 +12,7 @@ from sqlalchemy import Executable
 from activation.clock import Clock, SystemClock
 from activation.domain.outcome import Reason
 from activation.domain.retry import Verdict
+from activation.domain.target import Target
 from activation.domain.task import Claim, Event, EventName, NewTask, State, Task, TaskId
 from activation.errors import LineFullError, TransitionError
 from activation.ports import (
@@ -27,7 +28,7 @@ from activation.ports import (
     StoreStatus,
     TaskQuery,
 )
-from activation.store.sql import queries
+from activation.store.sql import queries, target
 from activation.store.sql.batch import encode, encode_ids
 from activation.store.sql.clock import DatabaseClock
 from activation.store.sql.database import Connection, Database, Rows
@@ -306,6 +307,16 @@ class SqlStore:
         """Count the queued tasks."""
         async with self._alone("backlog") as connection:
             return await queries.backlog(connection)
+
+    async def target(self) -> Target:
+        """Return what is known about the target."""
+        async with self._alone("target") as connection:
+            return await target.read(connection)
+
+    async def change_target(self, change: Callable[[Target], Target]) -> Target:
+        """Change what is known about the target; see `TaskStore.change_target`."""
+        async with self._write("change_target") as tx:
+            return await target.change(tx, self._database.dialect, change)
 
     async def purge(self, ended_before_s: float, limit: int) -> int:
         """Delete old tasks; see `TaskStore.purge`."""
