@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Final
 
 from activation.domain.outcome import ASKED, REASONS, Meaning, Reason
+from activation.domain.target import Standing
 from activation.domain.task import EventName, State
-from activation_cli.documents import Attempt, Event, Task, has_ended, moment
-from activation_cli.wording import at, between, clock_time, plain, standing, why
+from activation_cli.documents import Attempt, Event, Target, Task, has_ended, moment
+from activation_cli.wording import STANDINGS, at, between, clock_time, plain, standing, why
 
 _ADVICE: Final = {
     Reason.UNKNOWN_EQUIPMENT: "Check the serial number: the provisioning system has no such "
@@ -47,7 +48,13 @@ class Explanation:
     trace: str | None
 
 
-def explain(task: Task, before: Sequence[Task], now: datetime, trace_url: str) -> Explanation:
+def explain(
+    task: Task,
+    before: Sequence[Task],
+    now: datetime,
+    trace_url: str,
+    target: Target | None = None,
+) -> Explanation:
     """Tell the story of a task.
 
     Args:
@@ -55,10 +62,12 @@ def explain(task: Task, before: Sequence[Task], now: datetime, trace_url: str) -
         before: Tasks of the same device that were accepted earlier.
         now: The time.
         trace_url: Where traces are shown, with `{trace_id}` in it; empty if nowhere.
+        target: Whether the provisioning system is called; None where that does not matter.
     """
     trace_id = plain(task.get("traceId")) or None
     address = trace_url.replace("{trace_id}", trace_id) if trace_id and trace_url else trace_id
-    return Explanation(task["taskId"], list(_sentences(task, before, now)), _advice(task), address)
+    sentences = [*_sentences(task, before, now), *_held_back(target)]
+    return Explanation(task["taskId"], sentences, _advice(task), address)
 
 
 def _sentences(task: Task, before: Sequence[Task], now: datetime) -> Iterator[str]:
@@ -151,6 +160,18 @@ def _end(task: Task, now: datetime) -> str:
     if task.get("deadLetter"):
         return f"Its attempts are used up: it is a dead letter, {took} after the request."
     return f"It failed for good, {took} after the request."
+
+
+def _held_back(target: Target | None) -> Iterator[str]:
+    """Say why a task that waits for a worker waits for the provisioning system indeed."""
+    if target is None or target["state"] == Standing.CLOSED:
+        return
+    meaning = STANDINGS.get(target["state"], plain(target["state"]))
+    because = f" ({plain(target['why'])})" if target["why"] else ""
+    yield (
+        f"All calls of the provisioning system are held back: {meaning}{because}; "
+        "see `activation target show`."
+    )
 
 
 def _advice(task: Task) -> str | None:

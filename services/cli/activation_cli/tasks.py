@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from activation.clock import SystemClock
-from activation.domain.task import State
+from activation.domain.task import State, Waiting
 from activation_cli.documents import moment
 from activation_cli.exits import Exit
 from activation_cli.explanation import explain
@@ -101,7 +101,10 @@ def explain_task(
         task = await session.gateway.task(str(task_id))
         older = TaskFilter(equipment=task["equipment"], accepted_before=moment(task["acceptedAt"]))
         before = await session.gateway.tasks(older, limit=_OLDER_TASKS)
-        session.output.explanation(explain(task, before["tasks"], SystemClock().now(), trace_url))
+        waits = task["waitingFor"] == Waiting.FOR_WORKER
+        target = await session.gateway.target() if waits else None
+        now = SystemClock().now()
+        session.output.explanation(explain(task, before["tasks"], now, trace_url, target))
         return Exit.DONE
 
     run(ctx, work, as_json=as_json)

@@ -12,7 +12,17 @@ from rich.text import Text
 from activation.domain.target import Standing
 from activation.domain.task import State
 from activation_cli.documents import Attempt, Event, Status, Target, Task, has_ended, moment
-from activation_cli.wording import at, between, clock_time, plain, span, standing, why, words
+from activation_cli.wording import (
+    STANDINGS,
+    at,
+    between,
+    clock_time,
+    plain,
+    span,
+    standing,
+    why,
+    words,
+)
 
 _STYLES: Final[dict[str, str]] = {
     State.QUEUED: "yellow",
@@ -20,13 +30,6 @@ _STYLES: Final[dict[str, str]] = {
     State.SUCCEEDED: "green",
     State.FAILED: "red",
     State.CANCELLED: "magenta",
-}
-
-_STANDINGS: Final[dict[str, str]] = {
-    Standing.CLOSED: "it is called",
-    Standing.OPEN: "it is not called for now",
-    Standing.HALF_OPEN: "one call at a time tries it",
-    Standing.PAUSED: "no new call begins until somebody resumes",
 }
 
 _ID_WIDTH: Final = 36  # an id that is cut cannot be used
@@ -177,7 +180,7 @@ def target(found: Target, now: datetime) -> Table:
     facts.add_column(overflow="fold")
     state = found["state"]
     called = state == Standing.CLOSED
-    meaning = _STANDINGS.get(state, "")
+    meaning = STANDINGS.get(state, "")
     facts.add_row("target", Text(f"{words(state)}: {meaning}", "green" if called else "yellow"))
     until = moment(found["heldUntil"])
     if until is not None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from activation.domain.outcome import Reason
+from activation.domain.target import Standing
 from activation.domain.task import State, Waiting
 from activation_cli.documents import Task, moment
 
@@ -18,6 +19,13 @@ _WAITING: Final = {
     Waiting.FOR_DEVICE: "waits for an older task of its device",
     Waiting.FOR_BROKER: "waits for RabbitMQ",
     Waiting.FOR_WORKER: "waits for a worker",
+}
+
+STANDINGS: Final[dict[str, str]] = {
+    Standing.CLOSED: "it is called",
+    Standing.OPEN: "it is not called for now",
+    Standing.HALF_OPEN: "one call at a time tries it",
+    Standing.PAUSED: "no new call begins until somebody resumes",
 }
 
 

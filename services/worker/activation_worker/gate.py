@@ -154,8 +154,8 @@ class Gate:
         now = self._store.now()
         standing = target.standing(now)
         if standing is not before.standing(now) or target.trips != before.trips:
-            until = target.held_until.isoformat() if standing is Standing.OPEN else None
-            log.warning("target", standing=standing, until=until, why=target.why)
+            until = target.held_until.isoformat() if target.held_until else None
+            log.warning("target", standing=standing, held_until=until, why=target.why)
 
     async def _pause(self) -> None:
         """Wait for the end of a hold, but not for longer than an operator would like."""

@@ -1,0 +1,107 @@
+"""`activation target`, against the real gateway on a store in memory."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from activation.clock import SystemClock
+from activation.domain.target import Target
+from activation.ports import Ready
+from activation_cli.exits import Exit
+from activation_cli.main import app
+from tests.support.cli_gateway import CliGateway
+from tests.support.tasks import new_task
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def gateway() -> CliGateway:
+    return CliGateway(SystemClock())
+
+
+@pytest.fixture
+def command(gateway: CliGateway, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Give a command; it must end by itself, never by an unforeseen error."""
+    monkeypatch.delenv("ACTIVATION_URL", raising=False)
+    monkeypatch.delenv("ACTIVATION_CLI_TIMEOUT_S", raising=False)
+
+    def give(*args: str) -> Result:
+        result = CliRunner().invoke(app, list(args), obj=gateway)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return give
+
+
+def hold(gateway: CliGateway, target: Target) -> None:
+    """Let the workers have found this out."""
+    asyncio.run(gateway.store.change_target(lambda _: target))
+
+
+def test_a_target_that_is_called_needs_no_more_words(command: Command) -> None:
+    """One line, and nothing to do."""
+    result = command("target", "show")
+
+    assert result.exit_code == Exit.DONE
+    assert [line.rstrip() for line in result.stdout.splitlines()] == [
+        "target  closed: it is called"
+    ]
+
+
+def test_a_target_that_is_held_back_says_why_how_long_and_what_can_be_done(
+    command: Command, gateway: CliGateway
+) -> None:
+    """What the handler said cannot rewrite the terminal."""
+    until = gateway.store.now() + timedelta(seconds=100)
+    hold(gateway, Target(held_until=until, trips=3, why="unavailable: \x1b[2Jgone"))
+
+    said = command("target", "show").stdout
+
+    assert "open: it is not called for now" in said
+    assert re.search(r"until .*, in (100|9\d) s", said)
+    assert "unavailable:  [2Jgone" in said
+    assert "openings  3" in said
+    assert "activation target resume" in said
+    assert "\x1b" not in said
+
+
+def test_pause_and_resume_show_what_holds_now(command: Command) -> None:
+    """For people and as JSON."""
+    paused = command("target", "pause")
+    shown = json.loads(command("target", "show", "--json").stdout)
+    resumed = json.loads(command("target", "resume", "--json").stdout)
+
+    assert paused.exit_code == Exit.DONE
+    assert "paused: no new call begins until somebody resumes" in paused.stdout
+    assert shown["state"] == "paused"
+    assert shown["pausedAt"] is not None
+    assert (resumed["state"], resumed["pausedAt"]) == ("closed", None)
+
+
+def test_explain_says_that_a_task_waits_because_calls_are_held_back(
+    command: Command, gateway: CliGateway
+) -> None:
+    """A task in the queue waits for more than a worker."""
+    task = new_task()
+
+    async def prepare() -> None:
+        [accepted] = await gateway.store.accept([task])
+        await gateway.store.mark_published([Ready(accepted.task_id)])
+
+    asyncio.run(prepare())
+    before = command("explain", str(task.id)).stdout
+    hold(gateway, Target(trips=1, why="no_answer: nothing came"))
+    after = " ".join(command("explain", str(task.id)).stdout.split())
+
+    assert "held back" not in before
+    assert (
+        "All calls of the provisioning system are held back: one call at a time tries it "
+        "(no_answer: nothing came); see `activation target show`."
+    ) in after
