@@ -17,6 +17,8 @@ from activation.ports import Result
 from activation.telemetry.admin import Readiness
 from activation.telemetry.masking import Masker
 from activation_gateway.api.app import create_app
+from activation_gateway.api.guard import Guard
+from activation_gateway.api_keys import ApiKey
 from activation_gateway.endings import Endings
 from activation_gateway.intake import Intake
 from activation_gateway.relay import QueueStatus
@@ -84,9 +86,13 @@ class GatewayUnderTest:
 
 @asynccontextmanager
 async def running_gateway(
-    *, max_backlog: int = 0, max_waiting_per_equipment: int = 0, patience_s: float = 0.0
+    *,
+    max_backlog: int = 0,
+    max_waiting_per_equipment: int = 0,
+    patience_s: float = 0.0,
+    keys: list[ApiKey] | None = None,
 ) -> AsyncIterator[GatewayUnderTest]:
-    """Run a gateway that keeps its tasks in memory."""
+    """Run a gateway that keeps its tasks in memory; it asks for keys if it is given some."""
     clock = VirtualClock()
     store = FaultyStore(clock)
     intake = Intake(
@@ -97,6 +103,10 @@ async def running_gateway(
         max_waiting_per_equipment=max_waiting_per_equipment,
     )
     endings = Endings(store)
+
+    guard = None
+    if keys is not None:
+        guard = Guard(lambda: keys, now=clock.now, monotonic_s=lambda: clock.now().timestamp())
 
     async def queue_status() -> QueueStatus:
         return gateway.queue
@@ -111,6 +121,7 @@ async def running_gateway(
         queue_status=queue_status,
         new_id=lambda: TaskId(uuid7()),
         draw_bits=lambda _: gateway.bits,
+        guard=guard,
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:

@@ -320,3 +320,42 @@ async def test_password_in_the_url_is_sent_and_not_shown() -> None:
     assert seen[0].startswith("Basic ")
     assert connected.url == "https://host.test"
     assert "hunter2" not in str(caught.value)
+
+
+async def test_key_goes_with_every_request_beside_the_password_of_the_url() -> None:
+    """The ingress has its header, the gateway its own."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"taskId": TASK, "state": "queued"})
+
+    transport = httpx.MockTransport(answer)
+    url = "http://user:password@gateway.test"
+    async with connect(url, timeout_s=5.0, api_key="act_1", transport=transport) as connected:
+        await connected.task(TASK)
+
+    [request] = seen
+    assert request.headers["X-API-Key"] == "act_1"
+    assert request.headers["Authorization"].startswith("Basic ")
+
+
+async def test_text_that_cannot_be_a_key_is_refused_without_showing_it() -> None:
+    """A line break at its end, say, from a file."""
+    with pytest.raises(CommandError, match="--api-key or ACTIVATION_API_KEY must be") as caught:
+        async with connect(URL, timeout_s=5.0, api_key="canary7f3a\n"):
+            pass
+
+    assert caught.value.code is Exit.USAGE
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_refused_key_is_an_exit_code_of_its_own(status: int) -> None:
+    """The message is the gateway's, and says what to set."""
+    challenge = {"WWW-Authenticate": 'Bearer realm="activation", error="invalid_token"'}
+    refusal = {"title": "Unauthorized", "detail": "not known"}
+    error = await fault_of(always(status, refusal, **challenge))
+
+    assert error.code is Exit.DENIED
+    assert str(error) == "not known (--api-key or ACTIVATION_API_KEY)"

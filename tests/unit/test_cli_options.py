@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from activation_cli.options import duration_s, moment
+from activation_cli.options import duration_s, expiry, moment
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,15 @@ def test_anything_else_is_no_moment(text: str) -> None:
     """A time without a zone is refused rather than guessed."""
     with pytest.raises(typer.BadParameter, match="such as 2h nor a time such as"):
         moment(text)
+
+
+def test_expiry_is_to_come() -> None:
+    """From now on, where a moment is ago; whole seconds are enough."""
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+
+    assert abs(expiry("1h") - in_an_hour) < timedelta(seconds=60)
+    assert expiry("1h").microsecond == 0
+    assert expiry("2999-01-31T09:00:00Z") == datetime(2999, 1, 31, 9, tzinfo=UTC)
+    for over in ("0", "2020-01-31T09:00:00Z"):
+        with pytest.raises(typer.BadParameter, match="is over"):
+            expiry(over)

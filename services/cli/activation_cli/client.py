@@ -19,6 +19,7 @@ from activation_cli.task_filter import TaskFilter
 _LARGEST_PAGE: Final = 500
 
 _KEY: Final = re.compile("[!-~]{1,255}")  # others do not pass through a header
+_CHALLENGE: Final = 'Bearer realm="activation"'  # a proxy that wants a password has another
 _CODES: Final = {
     HTTPStatus.BAD_REQUEST: Exit.USAGE,
     HTTPStatus.NOT_FOUND: Exit.NOT_FOUND,
@@ -191,6 +192,8 @@ class Gateway:
                 f"the gateway at {self.url} answers {status}: {said}", _retry_after_s(answer)
             )
         message = _message(document)
+        if answer.headers.get("WWW-Authenticate", "").startswith(_CHALLENGE):
+            return CommandError(f"{message} (--api-key or ACTIVATION_API_KEY)", Exit.DENIED)
         if message is None or status not in _CODES:
             return CommandError(
                 f"what answers at {self.url} is not the gateway: it says {status} to "
@@ -202,17 +205,22 @@ class Gateway:
 
 @asynccontextmanager
 async def connect(
-    url: str, *, timeout_s: float, transport: httpx.AsyncBaseTransport | None = None
+    url: str,
+    *,
+    timeout_s: float,
+    api_key: str | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Gateway]:
     """Provide the gateway at a URL; nothing is sent yet.
 
     Args:
         url: It may hold a path, say of an ingress, and a user and password.
         timeout_s: The deadline of each call.
+        api_key: For a gateway that asks for one.
         transport: Replaces the network in tests.
 
     Raises:
-        CommandError: The URL is none.
+        CommandError: The URL or the API key is none.
     """
     try:
         parsed = httpx.URL(url)
@@ -222,8 +230,26 @@ async def connect(
         raise _bad_url()
     shown = str(parsed.copy_with(userinfo=b"")).rstrip("/")
     no_limit = httpx.Timeout(None)  # of single reads and writes: `_call` limits the whole call
-    async with httpx.AsyncClient(base_url=parsed, timeout=no_limit, transport=transport) as http:
+    headers = key_header(api_key)
+    async with httpx.AsyncClient(
+        base_url=parsed, timeout=no_limit, transport=transport, headers=headers
+    ) as http:
         yield Gateway(http, url=shown, timeout_s=timeout_s)
+
+
+def key_header(api_key: str | None) -> dict[str, str]:
+    """Return the header that carries a key; `Authorization` may hold the user of the URL.
+
+    Raises:
+        CommandError: It cannot be a key.
+    """
+    if not api_key:
+        return {}
+    if not _KEY.fullmatch(api_key):
+        raise CommandError(
+            "--api-key or ACTIVATION_API_KEY must be visible ASCII characters", Exit.USAGE
+        )
+    return {"X-API-Key": api_key}
 
 
 def _bad_url() -> CommandError:

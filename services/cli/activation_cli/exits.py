@@ -14,6 +14,7 @@ class Exit(IntEnum):
     UNREACHABLE = 4
     STILL_RUNNING = 5
     CONFLICT = 6
+    DENIED = 7
     INTERRUPTED = 130
 
 
@@ -26,6 +27,7 @@ MEANINGS: Final[dict[Exit, str]] = {
     Exit.UNREACHABLE: "the gateway cannot be reached, is too busy, or answers 5xx",
     Exit.STILL_RUNNING: "the task had not ended when the wait was over",
     Exit.CONFLICT: "the task's state does not allow it",
+    Exit.DENIED: "the gateway wants an API key, or one that is good for more",
     Exit.INTERRUPTED: "interrupted",
 }
 

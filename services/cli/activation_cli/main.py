@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from activation_cli import dead_letters, submit, tasks, version
+from activation_cli import dead_letters, keys, submit, tasks, version
 from activation_cli import target as target_commands
 from activation_cli.batch import command as batch
 from activation_cli.exits import MEANINGS
@@ -35,12 +35,21 @@ def target(
         float,
         typer.Option(envvar="ACTIVATION_CLI_TIMEOUT_S", min=0.1, help="Deadline of each call."),
     ] = 10.0,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ACTIVATION_API_KEY",
+            show_default=False,
+            help="For a gateway that asks for one; others of this machine can see an argument, "
+            "and not a variable.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON; may also stand after the command.")
     ] = False,
 ) -> None:
     """Activate customer equipment, and see what becomes of it."""
-    ctx.obj = Target(url, timeout_s, as_json, transport=ctx.obj)  # tests give a transport
+    ctx.obj = Target(url, timeout_s, as_json, api_key, transport=ctx.obj)  # tests give a transport
 
 
 for group in (
@@ -49,6 +58,7 @@ for group in (
     batch.app,
     dead_letters.app,
     target_commands.app,
+    keys.app,
     local.app,
     verify.app,
     version.app,

@@ -29,9 +29,25 @@ def moment(text: str) -> datetime:
     Raises:
         typer.BadParameter: It is neither.
     """
+    return _moment(text, -1)
+
+
+def expiry(text: str) -> datetime:
+    """Read a moment to come: a duration from now, or a time as RFC 3339 writes it.
+
+    Raises:
+        typer.BadParameter: It is neither, or it is over.
+    """
+    when = _moment(text, +1).replace(microsecond=0)
+    if when <= datetime.now(UTC):
+        raise typer.BadParameter(f"{text!r} is over")
+    return when
+
+
+def _moment(text: str, direction: int) -> datetime:
     try:
         if _DURATION.fullmatch(text):
-            return datetime.now(UTC) - timedelta(seconds=duration_s(text))
+            return datetime.now(UTC) + direction * timedelta(seconds=duration_s(text))
         when = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         when = None

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
@@ -28,12 +28,14 @@ class Target:
         url: Where the gateway is.
         timeout_s: The deadline of each call to it.
         as_json: Results are JSON.
+        api_key: For a gateway that asks for one.
         transport: Replaces the network in tests.
     """
 
     url: str
     timeout_s: float
     as_json: bool
+    api_key: str | None = field(default=None, repr=False)
     transport: "httpx.AsyncBaseTransport | None" = None
 
 
@@ -83,7 +85,10 @@ def _carry_out(work: Callable[[Session], Awaitable[Exit]], target: Target, outpu
     async def connected() -> Exit:
         nonlocal session
         async with connect(
-            target.url, timeout_s=target.timeout_s, transport=target.transport
+            target.url,
+            timeout_s=target.timeout_s,
+            api_key=target.api_key,
+            transport=target.transport,
         ) as gateway:
             session = Session(gateway, output, Patience(output.note))
             return await work(session)

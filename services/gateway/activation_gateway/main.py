@@ -1,6 +1,7 @@
 """The composition root of the gateway."""
 
 import asyncio
+import time
 
 import uvloop
 from uuid_utils.compat import uuid7
@@ -18,8 +19,10 @@ from activation.telemetry.masking import Masker
 from activation.telemetry.metrics import tell_build
 from activation.telemetry.tracing import tracing
 from activation_gateway.api.app import create_app
+from activation_gateway.api.guard import Guard
 from activation_gateway.endings import Endings
 from activation_gateway.intake import Intake
+from activation_gateway.key_file import KeyFile
 from activation_gateway.observer import Observer
 from activation_gateway.reaper import Reaper
 from activation_gateway.relay import Relay
@@ -61,6 +64,7 @@ async def _open(settings: GatewaySettings, stop: asyncio.Event) -> None:
 
 
 async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore) -> None:
+    key_file = await _open_key_file(settings)
     queues = Queues(settings.task_queue, settings.dead_queue)
     rabbitmq = RabbitMQ(
         settings.amqp_url.get_secret_value(),
@@ -93,6 +97,9 @@ async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore
         retention_s=settings.retention_s,
     )
     observer = Observer(store)
+    guard = None
+    if key_file is not None:
+        guard = Guard(key_file.current, now=store.now, monotonic_s=time.monotonic)
     readiness = Readiness({"store": store.ping})
     app = create_app(
         store=store,
@@ -103,6 +110,7 @@ async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore
         policy_max_attempts=settings.max_attempts,
         queue_status=relay.queue_status,
         new_id=lambda: TaskId(uuid7()),
+        guard=guard,
     )
     api = HttpServer(app, host=settings.host, port=settings.port, shutdown_s=settings.shutdown_s)
     admin = HttpServer(admin_app(readiness), host=settings.host, port=settings.admin_port)
@@ -110,7 +118,8 @@ async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore
     async with asyncio.TaskGroup() as group:
         background = [
             group.create_task(work.run(), name=type(work).__name__)
-            for work in (intake, relay, endings, reaper, observer)
+            for work in (intake, relay, endings, reaper, observer, key_file)
+            if work is not None
         ]
         serving = group.create_task(api.serve_until(answered), name="api")
         group.create_task(admin.serve_until(done), name="admin")
@@ -124,3 +133,12 @@ async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore
         done.set()
         for task in background:
             task.cancel()
+
+
+async def _open_key_file(settings: GatewaySettings) -> KeyFile | None:
+    """Return the file of API keys; None where no key is asked for."""
+    if settings.api_keys_file is None:
+        return None
+    key_file = KeyFile(settings.api_keys_file, every_s=settings.api_keys_poll_s)
+    await key_file.open()
+    return key_file

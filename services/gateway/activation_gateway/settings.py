@@ -1,5 +1,6 @@
 """What the gateway can be told."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -20,6 +21,10 @@ class GatewaySettings(ServiceSettings, StoreSettings, BrokerSettings, RetrySetti
     port: Port = 8000
     admin_port: Port = 9000  # /metrics, /healthz, /readyz
     shutdown_s: Seconds = 10.0  # for requests under way after SIGTERM
+
+    # YAML, as `activation keys new` writes it; no request needs a key without it.
+    api_keys_file: Path | None = None
+    api_keys_poll_s: Seconds = 5.0  # how soon a change of the file holds
 
     accept_patience_s: Annotated[float, Field(ge=0)] = 4.0  # a store's restart goes unnoticed
     max_backlog: Annotated[int, Field(ge=0)] = 100_000  # queued tasks before 429; 0: no limit

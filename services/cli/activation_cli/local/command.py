@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from activation_cli.local.settings import LocalSettings
+from activation_cli.session import Target
 
 app = typer.Typer()
 
 
 @app.command()
 def run(
+    ctx: typer.Context,
     *,
     data_dir: Annotated[
         Path,
@@ -36,11 +38,13 @@ def run(
     """Run a whole system on this machine: broker, gateway, worker and a mock handler."""
     from activation_cli.local.run import run_local  # noqa: PLC0415  # Rich, too slow for --help
 
+    target: Target = ctx.obj
     settings = LocalSettings(
         folder=data_dir,
         port=port,
         handler_seconds=handler_seconds,
         rabbitmq_url=rabbitmq_url,
         database_url=database_url,
+        api_key=target.api_key,
     )
     raise typer.Exit(run_local(settings))

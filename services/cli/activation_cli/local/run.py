@@ -105,7 +105,8 @@ async def _watch(system: LocalSystem) -> NoReturn:
 
 
 async def _present(system: LocalSystem, settings: LocalSettings, console: Console) -> None:
-    async with connect(system.url, timeout_s=_CALL_TIMEOUT_S) as gateway:
+    api_key = settings.api_key
+    async with connect(system.url, timeout_s=_CALL_TIMEOUT_S, api_key=api_key) as gateway:
         try:
             await _tell_of_others(gateway, console)
             task_id = await show_samples(gateway, console, SystemClock())

@@ -1,6 +1,6 @@
 """What a local system can be told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -14,6 +14,7 @@ class LocalSettings:
         handler_seconds: How long the mock handler takes for an activation.
         rabbitmq_url: A RabbitMQ to use; a private one by default.
         database_url: A database to use; SQLite in the folder by default.
+        api_key: For the samples, where ACTIVATION_API_KEYS_FILE makes the gateway ask for one.
     """
 
     folder: Path
@@ -21,3 +22,4 @@ class LocalSettings:
     handler_seconds: float = 3.0
     rabbitmq_url: str | None = None
     database_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)

@@ -91,6 +91,7 @@ def verify(
     order = Order(
         local=local,
         url=url,
+        api_key=target.api_key,
         ledger_url=ledger,
         scenarios=tuple(scenario or ()),
         every=every,

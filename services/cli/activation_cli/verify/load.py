@@ -1,7 +1,7 @@
 """The load: clients that send the requests of a schedule, and remember every POST."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -23,6 +23,7 @@ class Load:
         http: Carries the requests.
         addresses: Returns the gateways that can be asked now.
         tell: Is told of every POST that is over.
+        headers: Go with every request, and to nobody but the gateways.
 
     Attributes:
         posts: In the order in which they were answered; times are seconds on the loop's clock.
@@ -33,10 +34,13 @@ class Load:
         http: httpx.AsyncClient,
         addresses: Callable[[], Sequence[str]],
         tell: Callable[[Post], None],
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._http = http
         self._addresses = addresses
         self._tell = tell
+        self._headers = dict(headers or {})
         self._turn = 0
         self.posts: list[Post] = []
 
@@ -66,7 +70,7 @@ class Load:
                         "timeoutInSeconds": request.timeout_s,
                         "parameters": {REQUEST: request.key},
                     },
-                    headers={"Idempotency-Key": request.key},
+                    headers=self._headers | {"Idempotency-Key": request.key},
                 )
             status, task_id = answer.status_code, _task_id(answer)
         except (TimeoutError, httpx.TransportError):

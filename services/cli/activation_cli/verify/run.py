@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from activation_cli.client import connect
+from activation_cli.client import connect, key_header
 from activation_cli.patience import Patience
 from activation_cli.side_by_side import together
 from activation_cli.verify.accountant import Account, Finding, Verdict
@@ -108,7 +108,9 @@ async def verify_locally(
     return Result(scenario, plan.seed, account, findings, spans, begun_at, took_s, logs=folder)
 
 
-async def verify_installation(url: str, ledger_url: str | None, plan: Plan, stage: Stage) -> Result:
+async def verify_installation(
+    url: str, ledger_url: str | None, plan: Plan, stage: Stage, *, api_key: str | None = None
+) -> Result:
     """Drive a running installation, break nothing, and account for our own requests.
 
     Raises:
@@ -116,9 +118,9 @@ async def verify_installation(url: str, ledger_url: str | None, plan: Plan, stag
     """
     started = time.monotonic()
     schedule = plan.schedule(CALM)
-    async with _client() as http, connect(url, timeout_s=_CALL_S) as gateway:
+    async with _client() as http, connect(url, timeout_s=_CALL_S, api_key=api_key) as gateway:
         await gateway.status()  # a wrong address is better told before than after
-        load = Load(http, lambda: [url.rstrip("/")], stage.posted)
+        load = Load(http, lambda: [url.rstrip("/")], stage.posted, headers=key_header(api_key))
         begun_at = asyncio.get_running_loop().time()
         await load.run(schedule.requests)
         evidence = Evidence(

@@ -5,7 +5,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class Order:
     postgres: bool
     report: Path | None
     as_json: bool
+    api_key: str | None = field(default=None, repr=False)
 
     def chosen(self) -> list[Scenario]:
         """Return the scenarios that are asked for.
@@ -133,7 +134,9 @@ async def _locally(chosen: Sequence[Scenario], order: Order, show: screen.Screen
 async def _installed(order: Order, show: screen.Screen) -> list[Result]:
     url = order.url or ""
     with show.stage(CALM) as stage:
-        result = await verify_installation(url, order.ledger_url, order.plan(0), stage)
+        result = await verify_installation(
+            url, order.ledger_url, order.plan(0), stage, api_key=order.api_key
+        )
     show.ended(result)
     return [result]
 

@@ -6,6 +6,7 @@ from functools import partial
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from activation.domain.task import TaskId
@@ -16,6 +17,7 @@ from activation_gateway.api import description
 from activation_gateway.api.activation import ActivationApi
 from activation_gateway.api.docs import docs_routes
 from activation_gateway.api.gateway import DirectRoute, Gateway
+from activation_gateway.api.guard import Guard
 from activation_gateway.api.operations import OperationsApi
 from activation_gateway.api.representation import Representer
 from activation_gateway.api.target import TargetApi
@@ -44,6 +46,7 @@ def create_app(
     queue_status: Callable[[], Awaitable[QueueStatus]],
     new_id: Callable[[], TaskId],
     draw_bits: Callable[[int], int] = secrets.randbits,
+    guard: Guard | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -57,6 +60,7 @@ def create_app(
         queue_status: Asks the broker for the depth of the queues.
         new_id: Makes the id of a task.
         draw_bits: Returns a random number of so many bits, for trace ids.
+        guard: Asks for API keys; None: nobody needs one.
     """
     represent = Representer(masker=masker, max_attempts=policy_max_attempts, now=store.now)
     activation = ActivationApi(
@@ -79,8 +83,16 @@ def create_app(
     _add_activation(app.router, activation)
     _add_operations(app.router, operations)
     _add_target(app.router, TargetApi(store))
-    app.routes.extend([*health_routes(readiness), *docs_routes(app)])
+    if guard is not None:
+        _protect(app, guard)
+    app.routes.extend([*health_routes(readiness), *docs_routes(app, guarded=guard is not None)])
     return app
+
+
+def _protect(app: FastAPI, guard: Guard) -> None:
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            route.app = guard.protect(route.app, route.operation_id or "")
 
 
 def _add_activation(router: APIRouter, api: ActivationApi) -> None:

@@ -16,10 +16,14 @@ from activation_gateway.api.openapi import describe
 _ASSETS: Final = Path(fastapi_offline.__file__).parent / "static"
 
 
-def docs_routes(app: FastAPI) -> list[BaseRoute]:
+def docs_routes(app: FastAPI, *, guarded: bool) -> list[BaseRoute]:
     """Return the routes of the documentation of an application.
 
     The page names its files relative to itself, so that it also works behind a path prefix.
+
+    Args:
+        app: What is documented.
+        guarded: Whether requests need an API key.
     """
     page = get_swagger_ui_html(
         openapi_url="openapi.json",
@@ -34,7 +38,7 @@ def docs_routes(app: FastAPI) -> list[BaseRoute]:
         return page
 
     async def openapi(_: Request) -> Response:
-        return JSONResponse(describe(app))
+        return JSONResponse(describe(app, guarded=guarded))
 
     return [
         Route("/openapi.json", openapi),

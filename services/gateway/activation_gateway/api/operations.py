@@ -17,6 +17,7 @@ from activation.telemetry.metrics import count_end
 from activation.telemetry.tracing import EQUIPMENT, TASK_ID, about, current_traceparent, link
 from activation_gateway.api.address import found, read_task_id
 from activation_gateway.api.answer import NOT_STORED, answer, body
+from activation_gateway.api.audit import audited
 from activation_gateway.api.listing import TaskFilter, TaskPage, write_cursor
 from activation_gateway.api.representation import Representer
 from activation_gateway.relay import QueueStatus
@@ -92,7 +93,9 @@ class OperationsApi:
 
         A task that ends otherwise before, or meanwhile, stays as it ended.
         """
-        cancelled = found(await self._store.cancel(read_task_id(request.path_params["taskId"])))
+        task_id = read_task_id(request.path_params["taskId"])
+        with audited(request, "cancel", task_id):
+            cancelled = found(await self._store.cancel(task_id))
         task = cancelled.task
         if cancelled.ended:
             after_s = (self._store.now() - task.accepted_at).total_seconds()
@@ -105,10 +108,12 @@ class OperationsApi:
 
         What follows is a trace of its own, linked to the one before.
         """
-        before = found(await self._store.get(read_task_id(request.path_params["taskId"])))
-        link(before.traceparent)
-        with about({TASK_ID: str(before.id), EQUIPMENT: before.equipment}):
-            task = found(await self._store.replay(before.id, current_traceparent()))
+        task_id = read_task_id(request.path_params["taskId"])
+        with audited(request, "retry", task_id):
+            before = found(await self._store.get(task_id))
+            link(before.traceparent)
+            with about({TASK_ID: str(task_id), EQUIPMENT: before.equipment}):
+                task = found(await self._store.replay(task_id, current_traceparent()))
         return _answer(self._represent.task(task))
 
     async def status(self, _: Request) -> Response:

@@ -1,0 +1,76 @@
+"""`keys`: making the API keys that a gateway asks for."""
+
+import json
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from activation_cli.options import Json, expiry
+from activation_cli.session import Target
+from activation_gateway.scopes import Scope
+
+app = typer.Typer(
+    name="keys", help="Make API keys for a gateway that asks for them.", no_args_is_help=True
+)
+
+
+@app.callback()
+def keys() -> None:
+    """Keep `new` a command of its own while it is the only one."""
+
+
+@app.command()
+def new(
+    ctx: typer.Context,
+    *,
+    key_id: Annotated[str, typer.Option("--id", metavar="NAME", help="Names it in the logs.")],
+    scopes: Annotated[
+        list[Scope], typer.Option("--scope", help="What it is good for; may be repeated.")
+    ],
+    expires: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="WHEN",
+            parser=expiry,
+            help="Until then: 90d from now, or a time such as 2027-01-31T09:00:00Z.",
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Requests a second that each gateway takes of it.")
+    ] = None,
+    burst: Annotated[
+        int | None, typer.Option(help="With --rate: so many at once, after a pause.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make an API key.
+
+    The key is shown this once, on stderr; stdout is the line for the file that
+    ACTIVATION_API_KEYS_FILE names to the gateway: add >> keys.yaml.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415  # too slow for --help
+
+    from activation_gateway.api_keys import ApiKey, hash_of, new_key  # noqa: PLC0415  # the same
+
+    key = new_key()
+    entry = {
+        "id": key_id,
+        "sha256": hash_of(key),
+        "scopes": scopes,
+        "expires": expires,
+        "ratePerSecond": rate,
+        "burst": burst,
+    }
+    try:
+        line = ApiKey.model_validate(entry).line()
+    except ValidationError as error:
+        fault = error.errors()[0]
+        said = fault["msg"].removeprefix("Value error, ")
+        raise typer.BadParameter(": ".join([*map(str, fault["loc"]), said])) from None
+    target: Target = ctx.obj
+    if as_json or target.as_json:
+        print(json.dumps({"key": key, "line": line}))
+        return
+    typer.echo(f"the key, shown this once: {key}", err=True)
+    print(line)

@@ -1,0 +1,41 @@
+"""The audit: what operators did to tasks stands in the log, one line for each action."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.requests import Request
+
+from activation.domain.task import TaskId
+from activation.errors import TransitionError
+from activation.telemetry.logging import get_logger
+from activation_gateway.api.address import NotFoundError
+from activation_gateway.api.guard import caller_of
+
+log = get_logger()
+
+
+@contextmanager
+def audited(request: Request, action: str, task_id: TaskId) -> Iterator[None]:
+    """Log `operator_action`: who did what to which task, and what came of it.
+
+    The outcome is `done`, `refused` by the task's state, `not_found`, or `unknown` where the store
+    did not answer: then it may have been done.
+    """
+    outcome = "unknown"
+    try:
+        yield
+        outcome = "done"
+    except TransitionError:
+        outcome = "refused"
+        raise
+    except NotFoundError:
+        outcome = "not_found"
+        raise
+    finally:
+        log.info(
+            "operator_action",
+            caller=caller_of(request),
+            action=action,
+            task_id=str(task_id),
+            outcome=outcome,
+        )

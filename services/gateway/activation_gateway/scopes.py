@@ -1,0 +1,25 @@
+"""What an API key can be good for, and what each operation needs."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class Scope(StrEnum):
+    """What a key is good for."""
+
+    SUBMIT = "submit"  # ask for activations
+    READ = "read"  # see tasks and the state of the system
+    OPERATE = "operate"  # cancel tasks and try them again
+
+
+NEEDED: Final[Mapping[str, Scope]] = {
+    "submit": Scope.SUBMIT,
+    "result": Scope.READ,
+    "search": Scope.READ,
+    "show": Scope.READ,
+    "status": Scope.READ,
+    "cancel": Scope.OPERATE,
+    "retry": Scope.OPERATE,
+}
+"""By the id of the operation; health and documentation are no operations, and open to all."""
