@@ -72,7 +72,8 @@ def main() -> None:
     end = time.monotonic() + TIMEOUT_S
     if scaled_object := os.environ.get("SCALED_OBJECT"):
         check_keda(os.environ["NAMESPACE"], scaled_object, end)
-    with httpx.Client(base_url=os.environ["GATEWAY_URL"], timeout=30) as gateway:
+    headers = {"X-API-Key": os.environ["API_KEY"]} if "API_KEY" in os.environ else {}
+    with httpx.Client(base_url=os.environ["GATEWAY_URL"], headers=headers, timeout=30) as gateway:
         activate(gateway, os.environ["EQUIPMENT"], end)
 
 

@@ -31,6 +31,9 @@ ACTIVATION_MAX_BACKLOG: {{ .Values.gateway.maxBacklog | int64 | quote }}
 ACTIVATION_MAX_WAITING_PER_EQUIPMENT: {{ .Values.gateway.maxWaitingPerEquipment | int64 | quote }}
 ACTIVATION_RETENTION_S: {{ .Values.gateway.retentionSeconds | int64 | quote }}
 ACTIVATION_DRAIN_DELAY_S: {{ .Values.gateway.drainDelaySeconds | quote }}
+{{- if .Values.gateway.apiKeys.existingSecret }}
+ACTIVATION_API_KEYS_FILE: /etc/activation/api-keys/keys.yaml
+{{- end }}
 # Above a third of the workers' lease, so that after an outage they renew before they are taken for dead.
 ACTIVATION_REAP_PATIENCE_S: {{ divf .Values.worker.leaseSeconds 2 | quote }}
 {{- end }}
