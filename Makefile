@@ -40,7 +40,7 @@ e2e: ## the tests in a kind cluster of their own, 25 minutes (T=tests/e2e/test_k
 	@scripts/bootstrap e2e
 	@scripts/test $(or $(T),tests/e2e)
 
-check: ## lint, format, types, and whether uv.lock and what is generated are in step
+check: ## lint, format, types, generated files in step, known vulnerabilities, SBOM (dist/sbom.cdx.json)
 	@scripts/bootstrap test
 	@scripts/check
 
@@ -58,4 +58,4 @@ bench: ## measure, beside bare FastAPI and a bare aio-pika loop; results in benc
 	@$(PYTHON) -m bench.run && $(PYTHON) -m bench.report
 
 clean: ## delete what was made here: environment, caches, the tasks of make run
-	rm -rf .venv .tools .run .e2e .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .run .e2e dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
