@@ -67,7 +67,7 @@ class StoreSettings(Settings):
 class BrokerSettings(Settings):
     """Where messages go."""
 
-    amqp_url: SecretStr  # amqp://user:password@host/vhost
+    amqp_url: SecretStr  # amqp://user:password@host/vhost, or amqps://, with ?cafile=FILE
     task_queue: str = "activation.tasks"
     dead_queue: str = "activation.dead"
     broker_timeout_s: Seconds = 10.0  # for a connection, a declaration or a confirm

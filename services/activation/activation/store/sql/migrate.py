@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from activation.errors import StartError, StoreUnavailableError
 from activation.store.sql.errors import first_line, store_errors
 from activation.store.sql.sqlite import open_sqlite
-from activation.store.sql.url import connect_options
+from activation.store.sql.url import connect_options, without_tls
 
 _LOCK = 0x41637469  # any number, the same for every pod
 _TIMEOUT_S = 300.0  # another pod may be migrating a large table
@@ -109,7 +109,7 @@ def _engine(url: URL, *, timeout_s: float) -> AsyncEngine:
     options = connect_options(url, timeout_s=timeout_s)
     del options["dsn"]  # the engine has the URL itself
     return create_async_engine(
-        url.difference_update_query(["sslmode"]),
+        without_tls(url),
         poolclass=NullPool,
         hide_parameters=True,
         connect_args=options,

@@ -9,6 +9,7 @@ from sqlalchemy.exc import ArgumentError
 from activation.errors import StartError
 
 _SSL_OFF: Final = frozenset({"disable", "allow", "prefer"})
+_SSL_ON: Final = frozenset({"require", "verify-ca", "verify-full"})
 
 
 def read_url(text: str) -> URL:
@@ -34,21 +35,43 @@ def read_url(text: str) -> URL:
 
 
 def connect_options(url: URL, *, timeout_s: float) -> dict[str, Any]:
-    """Return what asyncpg needs for a connection, and for each statement a deadline."""
-    mode = url.query.get("sslmode", "prefer")
-    plain = url.difference_update_query(["sslmode"]).set(drivername="postgresql")
+    """Return what asyncpg needs for a connection, and for each statement a deadline.
+
+    Raises:
+        StartError: What the URL says of TLS cannot be followed.
+    """
+    tls = _tls(url)
+    plain = without_tls(url).set(drivername="postgresql")
     return {
         "dsn": plain.render_as_string(hide_password=False),
         "timeout": timeout_s,
         "command_timeout": timeout_s,
         "server_settings": {"application_name": "activation"},
-        **({} if mode in _SSL_OFF else {"ssl": _tls(str(mode))}),
+        **({} if tls is None else {"ssl": tls}),
     }
 
 
-def _tls(mode: str) -> ssl.SSLContext:
-    """Build TLS as libpq understands `sslmode` (PostgreSQL documentation, 34.19)."""
-    context = ssl.create_default_context()
+def without_tls(url: URL) -> URL:
+    """Return a URL without what `connect_options` has made TLS of."""
+    return url.difference_update_query(["sslmode", "sslrootcert"])
+
+
+def _tls(url: URL) -> ssl.SSLContext | None:
+    """Build TLS as libpq understands `sslmode` and `sslrootcert` (PostgreSQL documentation, 34.19).
+
+    Without `sslrootcert` the authorities are those of the system. None leaves it to the server.
+    """
+    mode = str(url.query.get("sslmode", "prefer"))
+    if mode in _SSL_OFF:
+        return None
+    if mode not in _SSL_ON:
+        known = ", ".join(sorted(_SSL_OFF | _SSL_ON))
+        raise StartError(f"the database URL names an unknown sslmode; use one of {known}")
+    authority = url.query.get("sslrootcert")
+    try:
+        context = ssl.create_default_context(cafile=None if authority is None else str(authority))
+    except OSError as error:
+        raise StartError(f"the sslrootcert of the database URL cannot be used: {error}") from error
     if mode != "verify-full":
         context.check_hostname = False
     if mode == "require":
