@@ -184,3 +184,23 @@ async def test_log_names_the_cause() -> None:
 
     [line] = [line for line in logs if line["event"] == "broker_unavailable"]
     assert (line["error"], line["log_level"]) == ("no queue took a message", "warning")
+
+
+@pytest.mark.parametrize("turns_between", range(4))
+async def test_heeds_a_cancellation_that_comes_with_the_loss_of_the_session(
+    turns_between: int,
+) -> None:
+    """A service that is told to stop just as its broker goes away ends, and does not reconnect."""
+    server = SimulatedBroker()
+    doorway = Doorway(server)
+    keeping = asyncio.create_task(keeper(doorway).keep(forever))
+    await asyncio.sleep(1.0)
+
+    server.cut()
+    for _ in range(turns_between):
+        await asyncio.sleep(0)
+    keeping.cancel()
+    await asyncio.wait([keeping], timeout=60.0)
+
+    assert keeping.cancelled()
+    assert len(doorway.asked_s) == 1

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from activation.broker.ports import Session
+from activation.cancellation import heeded_cancellation
 from activation.errors import BrokerUnavailableError, first_cause
 from activation.telemetry.logging import get_logger
 from activation.telemetry.metrics import BROKER_CONNECTED
@@ -56,7 +57,10 @@ class Broker:
         while True:
             begun = now()
             try:
-                await self._work(work)
+                # In a task of its own: a task group forgets a cancellation that comes together with
+                # the loss of the session, and this loop would go on for ever.
+                with heeded_cancellation():
+                    await asyncio.create_task(self._work(work), name="broker session")
                 return  # noqa: TRY300  # the work is done
             except* BrokerUnavailableError as errors:
                 # A session that ends as soon as it is open must not be opened again in a hurry.
