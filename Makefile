@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run up observe down test e2e test-docker safeguards check fmt generate bench clean
+.PHONY: help run up observe down test simulate e2e test-docker safeguards check fmt generate bench clean
 
 help:
 	@awk -f scripts/menu.awk $(MAKEFILE_LIST)
@@ -27,9 +27,13 @@ test: ## all tests, or a part: make test T=tests/unit
 	@scripts/bootstrap test
 	@scripts/test $(T)
 
+simulate: ## thousands of fault schedules on a virtual clock (SEEDS=5000; SEED=123 replays one)
+	@scripts/bootstrap test
+	@SEEDS=$(or $(SEEDS),5000) scripts/test -n auto tests/simulation -k promises
+
 test-docker: ## the tests that need servers, on RabbitMQ 4.3 and PostgreSQL 18 in containers
 	@scripts/bootstrap test
-	@scripts/test -n 2 --dist worksteal --servers=docker $(or $(T),tests/integration tests/faults)
+	@scripts/test -n 2 --dist worksteal --servers=docker $(or $(T),tests/integration tests/faults tests/conformance/test_broker_session.py)
 
 safeguards: ## take each safeguard out, and see a scenario of activation verify fail by it; 8 minutes
 	@scripts/bootstrap test

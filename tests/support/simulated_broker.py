@@ -7,10 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from activation.broker import Delivery, write_message
+from aiormq import spec
+
+from activation.broker import Delivery, Queues, write_message
 from activation.domain.task import TaskId
 from activation.errors import BrokerUnavailableError
 from activation.ports import Ready
+
+TASKS: Final = Queues().tasks
+DEAD: Final = Queues().dead
 
 _ROUND_TRIP_S: Final = 0.001
 
@@ -18,7 +23,7 @@ _ROUND_TRIP_S: Final = 0.001
 @dataclass(slots=True, eq=False)
 class Message:
     body: bytes
-    traceparent: str | None = None
+    properties: spec.Basic.Properties = field(default_factory=spec.Basic.Properties)
     redelivered: bool = False
 
 
@@ -40,11 +45,11 @@ class SimulatedDelivery:
 
     @property
     def queue(self) -> str:
-        return "activation.tasks"
+        return TASKS
 
     @property
     def traceparent(self) -> str | None:
-        return self._message.traceparent
+        return (self._message.properties.headers or {}).get("traceparent")
 
     async def ack(self) -> None:
         self._session.settle(self._message, "ack")
@@ -66,6 +71,7 @@ class SimulatedSession:
     def __init__(self, broker: "SimulatedBroker") -> None:
         self._broker = broker
         self.lost = asyncio.Event()
+        self._reason = "the session is over"
         self.consumer: Consumer | None = None
         self.on_loan: list[Message] = []
 
@@ -76,26 +82,53 @@ class SimulatedSession:
         if self._broker.refusals:
             self._broker.refusals -= 1
             raise BrokerUnavailableError("the broker refused a message")
+        self.take(ready)
+
+    def take(self, ready: Ready) -> None:
+        """Do what the server does with a publication."""
+        if not self._broker.declared:
+            self._broker.lose(self, "no queue took a message")
+        self._must_live()
         self._broker.take(ready)
 
     async def consume(self, prefetch: int, receive: Callable[[Delivery], None]) -> None:
         self._must_live()
+        self.begin_consuming(prefetch, receive)
+
+    def begin_consuming(self, prefetch: int, receive: Callable[[Delivery], None]) -> None:
+        """Do what the server does with a new consumer."""
         self.consumer = Consumer(prefetch, receive)
         self._broker.deliver()
 
     async def stop_consuming(self) -> None:
-        self._must_live()
-        await asyncio.sleep(self._broker.cancel_s)
+        if not self.lost.is_set():
+            await asyncio.sleep(self._broker.cancel_s)
+            self.end_consuming()
+
+    def end_consuming(self) -> None:
+        """Do what the server does when a consumer goes; what is on loan stays so."""
         if self.consumer is not None:
             self.consumer.active = False
 
     async def count(self, queue: str) -> tuple[int, int]:
         self._must_live()
+        return self.look(queue)
+
+    def look(self, queue: str) -> tuple[int, int]:
+        """Do what the server does with a question; one for an unknown queue closes the channel."""
+        if queue not in {TASKS, DEAD} or (queue == TASKS and not self._broker.declared):
+            self._broker.lose(self, f"NOT_FOUND - no queue '{queue}'")
+        self._must_live()
         return self._broker.count(queue)
 
     async def wait_lost(self) -> NoReturn:
         await self.lost.wait()
-        raise BrokerUnavailableError("the session is over")
+        raise BrokerUnavailableError(self._reason)
+
+    def end(self, reason: str) -> None:
+        """Be lost, for this reason."""
+        self._reason = reason
+        self.lost.set()
 
     def settle(self, message: Message, how: str) -> None:
         if self.lost.is_set():
@@ -112,12 +145,16 @@ class SimulatedSession:
         if len(self.on_loan) >= consumer.prefetch:
             return False
         self.on_loan.append(message)
-        consumer.receive(SimulatedDelivery(self, message))
+        self.hand_over(SimulatedDelivery(self, message), consumer)
         return True
+
+    def hand_over(self, delivery: SimulatedDelivery, consumer: Consumer) -> None:
+        """Have a delivery arrive."""
+        consumer.receive(delivery)
 
     def _must_live(self) -> None:
         if self.lost.is_set():
-            raise BrokerUnavailableError("the session is over")
+            raise BrokerUnavailableError(self._reason)
 
 
 @dataclass(slots=True)
@@ -132,6 +169,7 @@ class SimulatedBroker:
         dead: Bodies of dead-lettered messages.
         published: Which tasks' messages were taken, and when by the loop's clock.
         settlements: How deliveries were settled, in order.
+        declared: The queue of tasks is there; each new session declares it.
     """
 
     confirm_s: float = 0.0
@@ -141,19 +179,25 @@ class SimulatedBroker:
     dead: list[bytes] = field(default_factory=list)
     published: list[tuple[TaskId, float]] = field(default_factory=list)
     settlements: list[str] = field(default_factory=list)
+    declared: bool = False
     _sessions: list[SimulatedSession] = field(default_factory=list)
     _up: bool = True
 
     @asynccontextmanager
     async def open_session(self) -> AsyncIterator[SimulatedSession]:
-        if not self._up:
-            raise BrokerUnavailableError("connection refused")
-        session = SimulatedSession(self)
-        self._sessions.append(session)
+        session = self.begin(SimulatedSession(self))
         try:
             yield session
         finally:
-            self._lose(session)
+            self.lose(session)
+
+    def begin(self, session: SimulatedSession) -> SimulatedSession:
+        """Take a session, and declare on it."""
+        if not self._up:
+            raise BrokerUnavailableError("connection refused")
+        self.declared = True
+        self._sessions.append(session)
+        return session
 
     def stop(self) -> None:
         """Lose every session, and take no new one; the queue stays."""
@@ -164,10 +208,20 @@ class SimulatedBroker:
         """Take sessions again."""
         self._up = True
 
-    def cut(self) -> None:
-        """Lose every session; new ones may come at once."""
-        for session in list(self._sessions):
-            self._lose(session)
+    def cut(self) -> int:
+        """Lose every session; new ones may come at once. Returns how many were lost."""
+        sessions = list(self._sessions)
+        for session in sessions:
+            self.lose(session)
+        return len(sessions)
+
+    def delete_queue(self) -> None:
+        """Delete the queue with all that is in it; its consumers are cancelled."""
+        self.declared = False
+        self.lose_messages()
+        for session in [session for session in self._sessions if session.consumer is not None]:
+            session.on_loan.clear()
+            self.lose(session)
 
     def lose_messages(self) -> None:
         """Forget what waits, as a broker does whose disk is gone."""
@@ -192,9 +246,10 @@ class SimulatedBroker:
         return [at for published, at in self.published if published == task_id]
 
     def take(self, ready: Ready) -> None:
-        body, _ = write_message(ready, ready.traceparent)
+        message = Message(*write_message(ready, ready.traceparent))
         self.published.append((ready.task_id, asyncio.get_running_loop().time()))
-        self.put(body)
+        self.waiting.append(message)
+        self.deliver()
 
     def settled(self, message: Message, how: str) -> None:
         self.settlements.append(how)
@@ -206,7 +261,7 @@ class SimulatedBroker:
         asyncio.get_running_loop().call_later(_ROUND_TRIP_S, self.deliver)
 
     def count(self, queue: str) -> tuple[int, int]:
-        if queue.endswith("dead"):
+        if queue == DEAD:
             return len(self.dead), 0
         return len(self.waiting), sum(s.consumer is not None for s in self._sessions)
 
@@ -221,11 +276,12 @@ class SimulatedBroker:
             else:
                 return
 
-    def _lose(self, session: SimulatedSession) -> None:
+    def lose(self, session: SimulatedSession, reason: str = "the session is over") -> None:
+        """End a session; what is on loan to it waits again."""
         if session not in self._sessions:
             return
         self._sessions.remove(session)
-        session.lost.set()
+        session.end(reason)
         for message in reversed(session.on_loan):
             message.redelivered = True
             self.waiting.appendleft(message)

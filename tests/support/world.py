@@ -31,6 +31,7 @@ from tests.support.tasks import DEVICE, new_task, stored
 # looptime gives sockets some turns of the loop before it moves the clock; here are none.
 VIRTUAL_TIME = pytest.mark.looptime(noop_cycles=0)
 
+EPOCH = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)  # when every loop begins
 GRACE_S = 5.0
 LEASE_S = 60.0
 LOST_RENEWALS = 11  # that must fail for a lease to run out: at 20, 24 ... 60 s; the next is at 64 s
@@ -46,7 +47,7 @@ class LoopClock:
     def now(self) -> datetime:
         """Return the present moment."""
         since_start = timedelta(seconds=asyncio.get_running_loop().time())
-        return datetime(2026, 1, 1, 12, 0, tzinfo=UTC) + since_start
+        return EPOCH + since_start
 
 
 @dataclass(slots=True)
