@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "faults: breaks processes, sockets or servers on purpose")
+    config.addinivalue_line("markers", "real_server: uses a server that it asks for as it runs")
     config.addinivalue_line("markers", "docker: needs docker, whichever servers are chosen")
 
 
@@ -38,7 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _uses_docker(item: pytest.Item) -> bool:
     uses_servers = isinstance(item, pytest.Function) and "server_kind" in item.fixturenames
-    return uses_servers or item.get_closest_marker("docker") is not None
+    return uses_servers or any(map(item.get_closest_marker, ("docker", "real_server")))
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,17 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from activation.errors import StoreUnavailableError
 from activation.ports import TaskStore
 from activation.store import open_store
+from activation.store.memory import MemoryStore
 from tests.support import servers
 from tests.support.clock import VirtualClock
+from tests.support.simulation.store import SimulatedStore
+from tests.support.simulation.wire import Wire
 
 MEMORY_URL = "memory://"
+SIMULATED_URL = "simulated://"
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ async def migrated_database(postgres: servers.Postgres) -> AsyncIterator[str]:
         yield url
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "simulated", "sqlite", "postgres"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a store with the present schema; PostgreSQL may hold another test's tasks."""
     match request.param:
@@ -50,6 +55,8 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
             return f"sqlite:///{path}"
         case "postgres":
             return str(request.getfixturevalue("migrated_database"))
+        case "simulated":
+            return SIMULATED_URL
         case _:
             return MEMORY_URL
 
@@ -59,6 +66,9 @@ async def store(store_url: str, clock: VirtualClock) -> AsyncIterator[TaskStore]
     """An empty store."""
     if store_url.startswith("postgres"):
         await _truncate(store_url)
+    if store_url == SIMULATED_URL:
+        yield SimulatedStore(MemoryStore(clock), Wire(StoreUnavailableError))
+        return
     opened = await open_store(store_url, clock=clock, migrate_schema=False)
     yield opened
     await opened.close()
@@ -67,6 +77,9 @@ async def store(store_url: str, clock: VirtualClock) -> AsyncIterator[TaskStore]
 @pytest.fixture
 async def twin(store: TaskStore, store_url: str, clock: VirtualClock) -> AsyncIterator[TaskStore]:
     """The same tasks as another process sees them; memory has only one process."""
+    if isinstance(store, SimulatedStore):
+        yield store.of_another_process()
+        return
     if store_url == MEMORY_URL:
         yield store
         return

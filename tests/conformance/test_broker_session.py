@@ -1,27 +1,45 @@
-"""One session with a real RabbitMQ: publishing, consuming, settling, and every way to lose it."""
+"""One session with a broker, RabbitMQ or its model: publishing, consuming, settling, losing it."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 import pytest
-from structlog.testing import capture_logs
 
-from activation.broker import Queues, RabbitMQ, Session, read_message
+from activation.broker import Session, read_message
 from activation.domain.task import TaskId
 from activation.errors import BrokerUnavailableError
 from activation.ports import Ready
 from tests.support.rabbitmq_vhost import DEAD, LIMIT_S, TASKS, Received, Vhost
-from tests.support.servers import RabbitMQ as Server
+from tests.support.simulated_broker import SimulatedBroker
+from tests.support.simulated_vhost import SimulatedVhost
+from tests.support.simulation.broker import WiredBroker
+from tests.support.simulation.wire import Wire
 from tests.support.tasks import new_task
 
 
+@pytest.fixture(
+    params=["simulated", "wired", pytest.param("rabbitmq", marks=pytest.mark.real_server)]
+)
+def server(request: pytest.FixtureRequest) -> Vhost | SimulatedVhost:
+    """A broker of the test's own: the model, the same at the end of a wire, and RabbitMQ."""
+    match request.param:
+        case "rabbitmq":
+            url = request.getfixturevalue("amqp_url")
+            return Vhost(url, request.getfixturevalue("rabbitmq").management_url)
+        case "wired":
+            return SimulatedVhost(WiredBroker(Wire(BrokerUnavailableError)))
+        case _:
+            return SimulatedVhost(SimulatedBroker())
+
+
 @pytest.fixture
-async def vhost(amqp_url: str, rabbitmq: Server) -> AsyncIterator[Vhost]:
-    """A virtual host of the test's own."""
-    async with Vhost(amqp_url, rabbitmq.management_url) as vhost:
-        yield vhost
+async def vhost(server: Vhost | SimulatedVhost) -> AsyncIterator[Vhost | SimulatedVhost]:
+    """The broker, as an operator reaches it."""
+    if isinstance(server, SimulatedVhost):
+        yield server
+        return
+    async with server:
+        yield server
 
 
 async def publish(session: Session, count: int) -> list[TaskId]:
@@ -175,88 +193,3 @@ async def test_missing_queue_is_an_error_when_counted(vhost: Vhost) -> None:
         with pytest.raises(BrokerUnavailableError, match="NOT_FOUND"):
             await session.count("activation.nowhere")
         await until_lost(session)
-
-
-async def test_question_under_way_when_the_session_closes_is_an_error(vhost: Vhost) -> None:
-    """Another task that counts meanwhile is told so, and not cancelled by the library."""
-    async with vhost.rabbitmq().open_session() as session:
-        asking = [asyncio.create_task(_count_for_ever(session)) for _ in range(20)]
-        await asyncio.sleep(0)
-    done, _ = await asyncio.wait(asking, timeout=LIMIT_S)
-
-    assert len(done) == len(asking)
-    assert not any(task.cancelled() for task in done)
-    assert {type(task.exception()) for task in done} == {BrokerUnavailableError}
-
-
-async def _count_for_ever(session: Session) -> None:
-    while True:
-        await session.count(TASKS)
-
-
-async def test_wrong_password_is_an_outage_that_does_not_name_it(vhost: Vhost) -> None:
-    """The broker may learn of the user later; the log shows neither password nor address."""
-    wrong = vhost.url.replace("activation:activation@", "activation:s3cret@")
-    rabbitmq = RabbitMQ(wrong, name="under test", queues=Queues(), timeout_s=5.0)
-
-    with capture_logs() as logs, pytest.raises(BrokerUnavailableError) as refused:
-        async with rabbitmq.open_session():
-            pass
-
-    assert "s3cret" in wrong
-    assert "s3cret" not in f"{refused.value!r} {refused.value.__cause__!r} {logs}"
-    assert "ACCESS_REFUSED" in str(refused.value)
-
-
-async def test_unknown_vhost_is_an_outage(vhost: Vhost) -> None:
-    """It may be made later."""
-    rabbitmq = RabbitMQ(f"{vhost.url}-unknown", name="x", queues=Queues(), timeout_s=5.0)
-
-    with pytest.raises(BrokerUnavailableError, match="does the virtual host exist"):
-        async with rabbitmq.open_session():
-            pass
-
-
-async def test_stuck_connection_holds_nobody_for_long(vhost: Vhost) -> None:
-    """A network that swallows everything: publishing fails in time, and so does the goodbye."""
-    timeout_s = 0.5
-    async with cable(vhost.url) as (url, cut):
-        rabbitmq = RabbitMQ(url, name="under test", queues=Queues(), timeout_s=timeout_s)
-        began = 0.0
-        async with rabbitmq.open_session() as session:
-            await publish(session, 1)
-            cut.set()
-            began = asyncio.get_running_loop().time()
-            with pytest.raises(BrokerUnavailableError, match="no confirm in time"):
-                await session.publish(Ready(new_task().id))
-        took_s = asyncio.get_running_loop().time() - began
-
-    assert timeout_s <= took_s <= 3 * timeout_s
-
-
-@asynccontextmanager
-async def cable(url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """Lead to the broker until the event is set; then swallow what is sent, both ways."""
-    broker = urlsplit(url)
-    cut = asyncio.Event()
-    carrying: set[asyncio.Task[None]] = set()
-
-    async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            if not cut.is_set():
-                sink.write(data)
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(broker.hostname, broker.port)
-        for source, sink in ((reader, back), (there, writer)):
-            carrying.add(asyncio.create_task(carry(source, sink)))
-        await asyncio.wait(carrying)
-        back.close()
-        writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        yield url.replace(f":{broker.port}/", f":{port}/"), cut
-        for task in carrying:
-            task.cancel()
