@@ -10,7 +10,7 @@ class Scope(StrEnum):
 
     SUBMIT = "submit"  # ask for activations
     READ = "read"  # see tasks and the state of the system
-    OPERATE = "operate"  # cancel tasks and try them again
+    OPERATE = "operate"  # cancel tasks and try them again, keep calls back
 
 
 NEEDED: Final[Mapping[str, Scope]] = {
@@ -19,7 +19,10 @@ NEEDED: Final[Mapping[str, Scope]] = {
     "search": Scope.READ,
     "show": Scope.READ,
     "status": Scope.READ,
+    "target": Scope.READ,
     "cancel": Scope.OPERATE,
     "retry": Scope.OPERATE,
+    "pauseTarget": Scope.OPERATE,
+    "resumeTarget": Scope.OPERATE,
 }
 """By the id of the operation; health and documentation are no operations, and open to all."""

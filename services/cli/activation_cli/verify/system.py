@@ -42,6 +42,9 @@ _SETTINGS: Final[Mapping[str, object]] = {
     "grace_s": 1,
     "concurrency": 20,
     "max_attempts": 20,
+    "max_waiting_per_equipment": 0,
+    "breaker_base_s": 0.5,
+    "breaker_cap_s": 1,
 }
 
 

@@ -1,11 +1,10 @@
-"""The audit: what operators did to tasks stands in the log, one line for each action."""
+"""The audit: what operators did stands in the log, one line for each action."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from starlette.requests import Request
 
-from activation.domain.task import TaskId
 from activation.errors import TransitionError
 from activation.telemetry.logging import get_logger
 from activation_gateway.api.address import NotFoundError
@@ -15,8 +14,8 @@ log = get_logger()
 
 
 @contextmanager
-def audited(request: Request, action: str, task_id: TaskId) -> Iterator[None]:
-    """Log `operator_action`: who did what to which task, and what came of it.
+def audited(request: Request, action: str, **subject: str) -> Iterator[None]:
+    """Log `operator_action`: who did what to which subject, and what came of it.
 
     The outcome is `done`, `refused` by the task's state, `not_found`, or `unknown` where the store
     did not answer: then it may have been done.
@@ -36,6 +35,6 @@ def audited(request: Request, action: str, task_id: TaskId) -> Iterator[None]:
             "operator_action",
             caller=caller_of(request),
             action=action,
-            task_id=str(task_id),
+            **subject,
             outcome=outcome,
         )

@@ -94,7 +94,7 @@ class OperationsApi:
         A task that ends otherwise before, or meanwhile, stays as it ended.
         """
         task_id = read_task_id(request.path_params["taskId"])
-        with audited(request, "cancel", task_id):
+        with audited(request, "cancel", task_id=str(task_id)):
             cancelled = found(await self._store.cancel(task_id))
         task = cancelled.task
         if cancelled.ended:
@@ -109,7 +109,7 @@ class OperationsApi:
         What follows is a trace of its own, linked to the one before.
         """
         task_id = read_task_id(request.path_params["taskId"])
-        with audited(request, "retry", task_id):
+        with audited(request, "retry", task_id=str(task_id)):
             before = found(await self._store.get(task_id))
             link(before.traceparent)
             with about({TASK_ID: str(task_id), EQUIPMENT: before.equipment}):

@@ -11,10 +11,8 @@ from starlette.responses import Response
 
 from activation.domain.target import Standing, Target
 from activation.ports import TaskStore
-from activation.telemetry.logging import get_logger
 from activation_gateway.api.answer import NOT_STORED, answer, body
-
-log = get_logger()
+from activation_gateway.api.audit import audited
 
 
 @body
@@ -64,19 +62,19 @@ class TargetApi:
         """Show whether the target is called."""
         return self._answer(await self._store.target())
 
-    async def pause(self, _: Request) -> Response:
+    async def pause(self, request: Request) -> Response:
         """Keep all new calls back; those under way end by themselves."""
         now = self._store.now()
-        return await self._change("target_paused", lambda target: target.pause(now))
+        with audited(request, "pause_target"):
+            return await self._change(lambda target: target.pause(now))
 
-    async def resume(self, _: Request) -> Response:
+    async def resume(self, request: Request) -> Response:
         """Let calls pass at once, whatever held them back."""
-        return await self._change("target_resumed", Target.resume)
+        with audited(request, "resume_target"):
+            return await self._change(Target.resume)
 
-    async def _change(self, event: str, change: Callable[[Target], Target]) -> Response:
-        target = await self._store.change_target(change)
-        log.info(event)
-        return self._answer(target)
+    async def _change(self, change: Callable[[Target], Target]) -> Response:
+        return self._answer(await self._store.change_target(change))
 
     def _answer(self, target: Target) -> Response:
         return answer(show(target, self._store.now()), headers=NOT_STORED)
