@@ -61,7 +61,7 @@ def test_seed_replays_exactly_in_other_processes() -> None:
             },
             capture_output=True,
             check=True,
-            timeout=50,
+            timeout=120,
         ).stdout
         for hash_seed in ("1", "2")
     }
