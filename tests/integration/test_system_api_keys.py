@@ -17,6 +17,8 @@ from activation_gateway.api_keys import ApiKey, hash_of, new_key
 from activation_gateway.scopes import Scope
 from tests.support.system import Service, eventually
 
+pytestmark = pytest.mark.timeout(120)
+
 PROGRAM: Final = Path(sys.executable).with_name("activation")
 
 

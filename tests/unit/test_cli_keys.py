@@ -43,7 +43,7 @@ def test_json_holds_both(options: list[str]) -> None:
     ("options", "fault"),
     [
         (["--id", "a b", "--scope", "read"], "id: String should match"),
-        (["--id", "crm", "--scope", "all"], "--scope"),
+        (["--id", "crm", "--scope", "all"], "should be 'submit', 'read' or 'operate'"),
         (["--id", "crm"], "--scope"),
         (["--id", "crm", "--scope", "read", "--burst", "2"], "burst needs ratePerSecond"),
         (["--id", "crm", "--scope", "read", "--expires", "2020-01-01T00:00:00Z"], "is over"),

@@ -8,7 +8,6 @@ import typer
 
 from activation_cli.options import Json, expiry
 from activation_cli.session import Target
-from activation_gateway.scopes import Scope
 
 app = typer.Typer(
     name="keys", help="Make API keys for a gateway that asks for them.", no_args_is_help=True
@@ -26,7 +25,8 @@ def new(
     *,
     key_id: Annotated[str, typer.Option("--id", metavar="NAME", help="Names it in the logs.")],
     scopes: Annotated[
-        list[Scope], typer.Option("--scope", help="What it is good for; may be repeated.")
+        list[str],
+        typer.Option("--scope", help="submit, read or operate; may be repeated."),
     ],
     expires: Annotated[
         datetime | None,
