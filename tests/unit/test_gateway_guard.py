@@ -24,6 +24,9 @@ REQUESTS = {
     "status": ("GET", "/api/v1/status"),
     "cancel": ("POST", f"/api/v1/tasks/{NOBODY}:cancel"),
     "retry": ("POST", f"/api/v1/tasks/{NOBODY}:retry"),
+    "target": ("GET", "/api/v1/target"),
+    "pauseTarget": ("POST", "/api/v1/target:pause"),
+    "resumeTarget": ("POST", "/api/v1/target:resume"),
 }
 
 

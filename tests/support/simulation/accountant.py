@@ -130,20 +130,25 @@ class Accountant:
                 yield f"{_name(task.id)} succeeded without being activated"
 
     def _miscounted(self) -> Iterator[str]:
+        unexplained = 0
         for record in self._records.values():
             task, happened = record.task, Counter(event.name for event in record.history)
             counted = task.attempt - task.uncounted
             if happened[EventName.STARTED] != task.attempt:
                 yield f"{_name(task.id)} began {happened[EventName.STARTED]} of {task.attempt}"
             withdrawn = task.state is State.CANCELLED and task.message != CANCELLED.message
-            if task.uncounted - happened[EventName.HANDED_BACK] not in {0, int(withdrawn)}:
-                yield f"{_name(task.id)} has {task.uncounted} attempts that do not count"
+            spared = task.uncounted - happened[EventName.HANDED_BACK]
+            if spared < 0:
+                yield f"{_name(task.id)} has only {task.uncounted} attempts that do not count"
+            unexplained += max(0, spared - withdrawn)
             if counted > POLICY.max_attempts:
                 yield f"{_name(task.id)} had {counted} attempts"
             if task.dead_letter and counted != POLICY.max_attempts:
                 yield f"{_name(task.id)} is a dead letter after {counted} attempts"
             if sum(event.name in _ENDS for event in record.history) > 1:
                 yield f"{_name(task.id)} ended more than once"
+        if unexplained > self._fleet.policy.failed_probes:
+            yield f"{unexplained} attempts do not count for no reason"
 
     def _handed_back_for_nothing(self) -> Iterator[str]:
         for (key, number), attempt in self._attempts.items():

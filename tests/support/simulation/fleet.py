@@ -9,7 +9,9 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from activation.broker import Broker, Queues
-from activation.domain.retry import RetryPolicy
+from activation.domain.outcome import Outcome
+from activation.domain.retry import RetryPolicy, Verdict
+from activation.domain.target import BreakerPolicy
 from activation.errors import BrokerUnavailableError, StoreUnavailableError
 from activation.store.memory import MemoryStore
 from activation.telemetry.masking import Masker
@@ -39,6 +41,19 @@ PUBLISH_LEASE_S: Final = 5.0
 LOST_MESSAGE_AFTER_S: Final = 20.0
 HEARTBEATS_MISSED_S: Final = 10.0  # after this the broker takes a frozen process for dead
 POLICY: Final = RetryPolicy(max_attempts=4, base_s=1.0, cap_s=8.0)
+BREAKER: Final = BreakerPolicy(calls=6, window_s=30.0, base_s=1.0, cap_s=4.0, retry_after_cap_s=8.0)
+
+
+@dataclass
+class WatchedPolicy:
+    """The retry rule, which counts the probes that failed: they cost their tasks no attempt."""
+
+    failed_probes: int = 0
+
+    def judge(self, outcome: Outcome, *, counted: int, draw: float, probe: bool = False) -> Verdict:
+        verdict = POLICY.judge(outcome, counted=counted, draw=draw, probe=probe)
+        self.failed_probes += probe and not verdict.counted and not outcome.withdrawn
+        return verdict
 
 
 class ConnectionLostError(Exception):
@@ -102,6 +117,7 @@ class Fleet:
         self.loop = loop
         self.random = random
         self.journal = Journal()
+        self.policy = WatchedPolicy()
         self.on_passing: Callable[[Process, str, Stage], None] = lambda *_: None
         self.store_wire = self._wire(StoreUnavailableError)
         self.broker_wire = self._wire(BrokerUnavailableError)
@@ -152,7 +168,9 @@ class Fleet:
             publish_at_once=5,
             lost_message_after_s=LOST_MESSAGE_AFTER_S,
         )
-        intake = Intake(store, relay.offer, patience_s=4.0, max_backlog=0)
+        intake = Intake(
+            store, relay.offer, patience_s=4.0, max_backlog=0, max_waiting_per_equipment=0
+        )
         endings = Endings(store, on_ready=relay.wake)
         reaper = Reaper(
             store,
@@ -187,7 +205,8 @@ class Fleet:
                 masker=Masker(["password"]),
                 transport=self.handler,
             ),
-            policy=POLICY,
+            policy=self.policy,
+            breaker=BREAKER,
             name=name,
             concurrency=CONCURRENCY,
             lease_s=LEASE_S,
