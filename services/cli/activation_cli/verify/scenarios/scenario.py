@@ -37,7 +37,7 @@ class Scenario:
     holds: str
     faults: tuple[Timed, ...] = ()
     promises: tuple[Promise, ...] = (all_succeed,)
-    round_s: float = 8.0
+    round_s: float = 6.0
     rate_times: float = 1.0
     busy_device: float = 0.1
     handler_s: float = 0.5
