@@ -20,6 +20,11 @@ def telemetry(at: Servers, rounds: int, seconds: int, count: int) -> dict[str, d
         ways: dict[str, Settings] = {
             "off": {},
             "on": {"OTEL_EXPORTER_OTLP_ENDPOINT": url},
+            "on, one trace in 20": {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+                "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+                "OTEL_TRACES_SAMPLER_ARG": "0.05",
+            },
             "collector away": {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"},
         }
         return {

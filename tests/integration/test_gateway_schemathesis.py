@@ -83,4 +83,4 @@ async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
         code, report = await schemathesis(url, tmp_path)
 
     assert code == 0, report
-    assert "7 selected / 7 total" in report
+    assert "10 selected / 10 total" in report

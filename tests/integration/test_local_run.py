@@ -31,7 +31,7 @@ class Launcher:
         self.folder = folder
         self._child = Child(
             "launcher",
-            [sys.executable, "-m", "activation_cli.local"],
+            [str(Path(sys.executable).with_name("activation")), "run"],
             log=folder.parent / f"{folder.name}.log",
             env=os.environ
             | {"ACTIVATION_DATA_DIR": str(folder), "PORT": str(self.port), "HANDLER_SECONDS": "0.2"}
