@@ -175,6 +175,19 @@ def test_each_violation_is_found(verdict: Verdict, what: str, account: Account) 
     assert (verdict, what) in {(found.verdict, found.what) for found in account.findings()}
 
 
+def test_an_attempt_that_asked_needs_an_earlier_call_that_activated() -> None:
+    """The second attempt made no call; what the first came to is in the ledger, or is not."""
+    asked = TASKS[2] | {"attempt": 2, "detail": "The handler was asked, and had finished: success"}
+    cut_off = CALLS[2] | {"outcome": None}
+    told = replace(CLEAN, tasks=[*TASKS[:2], asked], calls=[*CALLS[:2], cut_off])
+    invented = replace(told, calls=[*CALLS[:2], cut_off | {"activated": False}])
+    silent = replace(told, tasks=[*TASKS[:2], asked | {"detail": "success"}])
+
+    assert told.findings() == []
+    assert {found.what for found in invented.findings()} == {"succeeded without an activation"}
+    assert {found.what for found in silent.findings()} == {"store and handler disagree"}
+
+
 @pytest.mark.parametrize(
     ("verdict", "account"),
     [
