@@ -3,21 +3,18 @@
 import asyncio
 import time
 
-import uvloop
 from uuid_utils.compat import uuid7
 
 from activation.broker import Broker, Queues, RabbitMQ
 from activation.domain.task import TaskId
-from activation.errors import StartError
 from activation.ports import TaskStore
-from activation.server import HttpServer, stop_on_signals
-from activation.settings import read_settings, refuse_start
+from activation.server import HttpServer
+from activation.service import run_service
 from activation.start import open_store_patiently
 from activation.telemetry.admin import Readiness, admin_app
-from activation.telemetry.logging import configure_logging, get_logger
+from activation.telemetry.logging import get_logger
 from activation.telemetry.masking import Masker
 from activation.telemetry.metrics import tell_build
-from activation.telemetry.tracing import tracing
 from activation_gateway.api.app import create_app
 from activation_gateway.api.guard import Guard
 from activation_gateway.endings import Endings
@@ -32,28 +29,12 @@ log = get_logger()
 
 
 def main() -> None:
-    """Read the settings and serve until SIGTERM."""
-    settings = read_settings(GatewaySettings)
-    configure_logging(
-        "gateway",
-        level=settings.log_level,
-        style=settings.log_format,
-        secret_words=settings.secret_words,
-    )
-    tell_build("gateway")
-    try:
-        uvloop.run(_serve(settings))
-    except* StartError as errors:
-        refuse_start(errors)
-
-
-async def _serve(settings: GatewaySettings) -> None:
-    async with tracing("activation-gateway", instance=settings.instance):
-        await _open(settings, stop_on_signals())
-    log.info("stopped")
+    """Serve until SIGTERM."""
+    run_service("gateway", GatewaySettings, _open)
 
 
 async def _open(settings: GatewaySettings, stop: asyncio.Event) -> None:
+    tell_build("gateway")
     store = await open_store_patiently(settings, stop)
     if store is None:
         return

@@ -2,13 +2,9 @@
 
 import asyncio
 
-import uvloop
-
-from activation.errors import StartError
-from activation.server import HttpServer, stop_on_signals
-from activation.settings import read_settings, refuse_start
-from activation.telemetry.logging import configure_logging, get_logger
-from activation.telemetry.tracing import tracing
+from activation.server import HttpServer
+from activation.service import run_service
+from activation.telemetry.logging import get_logger
 from activation_handler.app import create_app
 from activation_handler.ledger import Ledger, steady_clock
 from activation_handler.playbook import Playbook
@@ -20,24 +16,8 @@ log = get_logger()
 
 
 def main() -> None:
-    """Read the settings and serve until SIGTERM."""
-    settings = read_settings(HandlerSettings)
-    configure_logging(
-        "handler",
-        level=settings.log_level,
-        style=settings.log_format,
-        secret_words=settings.secret_words,
-    )
-    try:
-        uvloop.run(_serve(settings))
-    except StartError as error:
-        refuse_start(error)
-
-
-async def _serve(settings: HandlerSettings) -> None:
-    async with tracing("activation-handler", instance=settings.instance):
-        await _open(settings, stop_on_signals())
-    log.info("stopped")
+    """Serve until SIGTERM."""
+    run_service("handler", HandlerSettings, _open)
 
 
 async def _open(settings: HandlerSettings, stop: asyncio.Event) -> None:

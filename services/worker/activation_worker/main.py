@@ -2,49 +2,26 @@
 
 import asyncio
 
-import uvloop
-
 from activation.broker import Broker, Queues, RabbitMQ
-from activation.errors import StartError
 from activation.ports import TaskStore
-from activation.server import HttpServer, stop_on_signals
-from activation.settings import read_settings, refuse_start
+from activation.server import HttpServer
+from activation.service import run_service
 from activation.start import open_store_patiently
 from activation.telemetry.admin import Readiness, admin_app
-from activation.telemetry.logging import configure_logging, get_logger
 from activation.telemetry.masking import Masker
 from activation.telemetry.metrics import tell_build
-from activation.telemetry.tracing import tracing
 from activation_worker.handler import HttpHandler
 from activation_worker.settings import WorkerSettings
 from activation_worker.worker import Worker
 
-log = get_logger()
-
 
 def main() -> None:
-    """Read the settings and work until SIGTERM."""
-    settings = read_settings(WorkerSettings)
-    configure_logging(
-        "worker",
-        level=settings.log_level,
-        style=settings.log_format,
-        secret_words=settings.secret_words,
-    )
-    tell_build("worker")
-    try:
-        uvloop.run(_serve(settings))
-    except* StartError as errors:
-        refuse_start(errors)
-
-
-async def _serve(settings: WorkerSettings) -> None:
-    async with tracing("activation-worker", instance=settings.instance):
-        await _open(settings, stop_on_signals())
-    log.info("stopped")
+    """Work until SIGTERM."""
+    run_service("worker", WorkerSettings, _open)
 
 
 async def _open(settings: WorkerSettings, stop: asyncio.Event) -> None:
+    tell_build("worker")
     store = await open_store_patiently(settings, stop)
     if store is None:
         return
