@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aio_pika.abc import AbstractChannel
+from aiormq.exceptions import ChannelPreconditionFailed
 
-from activation.broker import Broker, Session
+from activation.broker import Broker, Queues, Session
+from activation.broker.topology import task_queue_arguments
 from activation.errors import StartError
 from tests.support.rabbitmq_vhost import DEAD, TASKS, Vhost
 from tests.support.servers import RabbitMQ as Server
@@ -33,6 +35,24 @@ async def test_all_services_may_start_at_once(vhost: Vhost) -> None:
 
     assert await vhost.waiting(TASKS) == 0
     assert await vhost.waiting(DEAD) == 0
+
+
+@pytest.mark.parametrize("declared_on", [(3, 10), (3, 13)])
+async def test_queue_from_before_an_upgrade_of_rabbitmq_is_used(
+    vhost: Vhost, declared_on: tuple[int, int]
+) -> None:
+    """New arguments of a newer server are no reason to stand still: it works as it did before."""
+    arguments = task_queue_arguments(Queues(), declared_on)
+    async with vhost.channel() as channel:
+        try:
+            await channel.declare_queue(TASKS, durable=True, arguments=arguments)
+        except ChannelPreconditionFailed:
+            pytest.skip("this RabbitMQ is older than the queue would be")
+    await vhost.put(b"waiting")
+
+    await open_once(vhost)
+
+    assert await vhost.waiting(TASKS) == 1
 
 
 async def classic_task_queue(channel: AbstractChannel) -> None:

@@ -166,9 +166,7 @@ class RabbitMQ:
             ) from error
 
     async def _prepare(self, connection: AbstractConnection) -> RabbitSession:
-        declaring = await connection.channel()
-        await declare(declaring, self._queues, _server_version(connection))
-        await declaring.close()
+        await declare(connection, self._queues, _server_version(connection))
         working = await connection.channel(publisher_confirms=True)
         channel = cast("Channel", await working.get_underlay_channel())
         lost = asyncio.Event()

@@ -1,19 +1,22 @@
 """What is declared at RabbitMQ: by code, and the same from every service."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelPreconditionFailed
 
 from activation.errors import StartError
+from activation.telemetry.logging import get_logger
 
 # Longer than the longest attempt (900 s and its grace) and a store that is away meanwhile.
 _CONSUMER_TIMEOUT_MS: Final = 3_600_000
 _HAS_DEFAULT_DELIVERY_LIMIT: Final = (4, 0)
 _HAS_CONSUMER_TIMEOUT: Final = (3, 12)
+_OLDER_SERVERS: Final = (_HAS_CONSUMER_TIMEOUT, (0, 0))  # as far back as arguments differed
+
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +50,67 @@ def task_queue_arguments(queues: Queues, server: tuple[int, int]) -> dict[str, A
     return arguments
 
 
-async def declare(channel: AbstractChannel, queues: Queues, server: tuple[int, int]) -> None:
+async def declare(connection: AbstractConnection, queues: Queues, server: tuple[int, int]) -> None:
     """Declare queues and exchange.
 
     Raises:
         StartError: One of them exists with other arguments.
     """
-    with _refusing_others(
-        f"It may hold messages that could not be read: look at them, delete {queues.dead}, "
-        "and start again"
-    ):
+    try:
+        await _declare_dead_letters(connection, queues)
+    except ChannelPreconditionFailed as error:
+        raise _contradiction(
+            error,
+            "It may hold messages that could not be read: look at them, delete "
+            f"{queues.dead}, and start again",
+        ) from error
+    try:
+        await _declare_tasks(connection, queues, task_queue_arguments(queues, server))
+    except ChannelPreconditionFailed as error:
+        if await _accept_older(connection, queues, server):
+            return
+        raise _contradiction(
+            error,
+            "Nothing is lost if you delete it, as the store keeps the tasks: stop the workers, "
+            f"run `rabbitmqctl delete_queue {queues.tasks}`, and start again",
+        ) from error
+
+
+async def _declare_dead_letters(connection: AbstractConnection, queues: Queues) -> None:
+    async with connection.channel() as channel:
         dead = await channel.declare_exchange(queues.dead, "fanout", durable=True)
         kept = await channel.declare_queue(
             queues.dead, durable=True, arguments={"x-queue-type": "quorum"}
         )
-    await kept.bind(dead)
-    with _refusing_others(
-        "Nothing is lost if you delete it, as the store keeps the tasks: stop the workers, "
-        f"run `rabbitmqctl delete_queue {queues.tasks}`, and start again"
-    ):
-        await channel.declare_queue(
-            queues.tasks, durable=True, arguments=task_queue_arguments(queues, server)
-        )
+        await kept.bind(dead)
 
 
-@contextmanager
-def _refusing_others(way_out: str) -> Iterator[None]:
-    try:
-        yield
-    except ChannelPreconditionFailed as error:
-        raise StartError(
-            f"RabbitMQ has a queue or exchange of the same name with other arguments: {error}. "
-            f"{way_out}"
-        ) from error
+async def _declare_tasks(
+    connection: AbstractConnection, queues: Queues, arguments: dict[str, Any]
+) -> None:
+    async with connection.channel() as channel:
+        await channel.declare_queue(queues.tasks, durable=True, arguments=arguments)
+
+
+async def _accept_older(
+    connection: AbstractConnection, queues: Queues, server: tuple[int, int]
+) -> bool:
+    """Tell whether the task queue is one that we declared before the server was upgraded.
+
+    It serves as well as it did on the older server, which is no reason to refuse the start.
+    """
+    for older in _OLDER_SERVERS:
+        if older >= server:
+            continue
+        with suppress(ChannelPreconditionFailed):
+            await _declare_tasks(connection, queues, task_queue_arguments(queues, older))
+            log.warning("task_queue_is_of_an_older_rabbitmq", queue=queues.tasks)
+            return True
+    return False
+
+
+def _contradiction(error: ChannelPreconditionFailed, way_out: str) -> StartError:
+    return StartError(
+        f"RabbitMQ has a queue or exchange of the same name with other arguments: {error}. "
+        f"{way_out}"
+    )
