@@ -49,6 +49,23 @@ def test_secrets_are_masked_at_any_depth() -> None:
     assert value["password"] == "hunter22"  # a copy was masked
 
 
+@pytest.mark.parametrize("naming", ["name", "Name", "key", "parameter", "path"])
+def test_pair_that_names_a_secret_hides_its_value(naming: str) -> None:
+    """As TR-069 writes parameters; the name itself may be seen."""
+    value = [
+        {naming: "Device.WiFi.Password", "value": "hunter22"},
+        {naming: "Device.WiFi.SSID", "value": "home"},
+    ]
+
+    masked = MASKER.mask(value)
+
+    assert masked == [
+        {naming: "Device.WiFi.Password", "value": MASK},
+        {naming: "Device.WiFi.SSID", "value": "home"},
+    ]
+    assert MASKER.scrub("hunter22 at home", json.dumps(value)) == f"{MASK} at home"
+
+
 def test_json_text_is_read_and_masked() -> None:
     """The parameters as the store keeps them."""
     assert MASKER.mask_json('{"vlan": 7, "password": "x"}') == {"vlan": 7, "password": MASK}

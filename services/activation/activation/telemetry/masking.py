@@ -6,11 +6,17 @@ from typing import Any, Final
 
 MASK: Final = "***"
 
+# What names the parameter in a pair, as in TR-069's ParameterValueStruct {Name, Value} (A.3.2.1).
+_NAMING: Final = frozenset({"name", "key", "parameter", "path"})
+
 _SHORTEST_SCRUBBED: Final = 3  # replacing single letters would only garble a message
 
 
 class Masker:
-    """Masks the values of parameters whose name holds one of the secret words."""
+    """Masks the values of parameters whose name holds one of the secret words.
+
+    A parameter is a member of an object, or a pair: `{"name": "password", "value": "…"}`.
+    """
 
     def __init__(self, words: Iterable[str]) -> None:
         self._words = tuple(word.lower() for word in words)
@@ -24,12 +30,19 @@ class Masker:
         """Return a copy of a JSON value in which every secret is masked, at any depth."""
         if isinstance(value, dict):
             return {
-                name: MASK if self.is_secret(str(name)) else self.mask(inner)
-                for name, inner in value.items()
+                name: MASK if secret else self.mask(inner)
+                for name, inner, secret in self._members(value)
             }
         if isinstance(value, list):
             return [self.mask(inner) for inner in value]
         return value
+
+    def _members(self, value: dict[str, Any]) -> Iterator[tuple[str, Any, bool]]:
+        """Give name and value of each member, and whether it is a secret."""
+        naming = {name for name in value if str(name).lower() in _NAMING}
+        pair = any(isinstance(value[name], str) and self.is_secret(value[name]) for name in naming)
+        for name, inner in value.items():
+            yield name, inner, self.is_secret(str(name)) or (pair and name not in naming)
 
     def mask_json(self, text: str) -> Any:
         """Read a JSON text and mask it."""
@@ -52,8 +65,8 @@ class Masker:
 
     def _secrets(self, value: Any, *, under_secret: bool = False) -> Iterator[str]:
         if isinstance(value, dict):
-            for name, inner in value.items():
-                yield from self._secrets(inner, under_secret=under_secret or self.is_secret(name))
+            for _, inner, secret in self._members(value):
+                yield from self._secrets(inner, under_secret=under_secret or secret)
         elif isinstance(value, list):
             for inner in value:
                 yield from self._secrets(inner, under_secret=under_secret)
