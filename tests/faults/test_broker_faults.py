@@ -9,7 +9,8 @@ import aio_pika
 import pytest
 
 from tests.support.servers import RabbitMQ
-from tests.support.system import System, eventually
+from tests.support.service import eventually
+from tests.support.system import System
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 

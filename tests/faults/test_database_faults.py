@@ -7,7 +7,8 @@ import pytest
 
 from activation_cli.local.postgres import PostgresServer
 from tests.support.servers import Postgres
-from tests.support.system import System, eventually
+from tests.support.service import eventually
+from tests.support.system import System
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from activation_cli.local.ports import LOOPBACK, free_port
-from tests.support.system import System, eventually
+from tests.support.service import eventually
+from tests.support.system import System
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 

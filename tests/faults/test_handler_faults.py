@@ -7,7 +7,8 @@ from typing import Any, Final
 import pytest
 
 from activation_cli.verify.accountant import Row
-from tests.support.system import System, eventually
+from tests.support.service import eventually
+from tests.support.system import System
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from activation_cli.verify.accountant import Row
-from tests.support.system import Service, System, eventually
+from tests.support.service import Service, eventually
+from tests.support.system import System
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 

@@ -20,7 +20,7 @@ from activation.domain.task import Claim, NewTask, State, TaskId
 from activation.ports import Ready, TaskQuery, TaskStore
 from activation.store import open_store
 from tests.support import servers
-from tests.support.system import eventually
+from tests.support.service import eventually
 from tests.support.tasks import at_most, failure, new_task, success
 
 FEW: Final = 10  # tasks in one operation

@@ -15,7 +15,7 @@ from activation.settings import EXIT_CONFIGURATION
 from activation_cli.exits import Exit
 from activation_gateway.api_keys import ApiKey, hash_of, new_key
 from activation_gateway.scopes import Scope
-from tests.support.system import Service, eventually
+from tests.support.service import Service, eventually
 
 pytestmark = pytest.mark.timeout(120)
 

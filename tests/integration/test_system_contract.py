@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 
 from tests.support import servers
-from tests.support.system import System, eventually
+from tests.support.service import eventually
+from tests.support.system import System
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 

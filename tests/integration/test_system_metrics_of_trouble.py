@@ -11,7 +11,8 @@ from activation_cli.local.ports import LOOPBACK
 from tests.support.exposition import OPENMETRICS
 from tests.support.rabbitmq_vhost import Vhost
 from tests.support.servers import Postgres, RabbitMQ
-from tests.support.system import Service, System, eventually
+from tests.support.service import Service, eventually
+from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -8,7 +8,8 @@ import pytest
 
 from activation_cli.local.ports import LOOPBACK, free_port
 from tests.support.servers import Postgres
-from tests.support.system import Service, System, eventually
+from tests.support.service import Service, eventually
+from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(120)
 

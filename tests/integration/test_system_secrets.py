@@ -18,7 +18,8 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from activation.settings import EXIT_CONFIGURATION
-from tests.support.system import Service, System
+from tests.support.service import Service
+from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(120)
 

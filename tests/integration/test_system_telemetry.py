@@ -7,7 +7,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.support.system import Service, System
+from tests.support.service import Service
+from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(120)
 

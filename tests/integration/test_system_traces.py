@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from activation_cli.local.ports import LOOPBACK
+from tests.support.service import Service, eventually
 from tests.support.span_receiver import Spans, receiving
 from tests.support.spans import ATTEMPT, tree
-from tests.support.system import Service, System, eventually
+from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(120)
 

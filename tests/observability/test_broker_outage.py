@@ -12,7 +12,8 @@ from tests.support import servers
 from tests.support.dashboards import filled, panel_queries
 from tests.support.prometheus import NAMESPACE, running_prometheus
 from tests.support.prometheus_api import Prometheus
-from tests.support.system import System, eventually
+from tests.support.service import eventually
+from tests.support.system import System
 
 pytestmark = [pytest.mark.timeout(400)]
 

@@ -21,7 +21,8 @@ from activation.ports import Ready
 from activation_cli.verify.accountant import Row
 from tests.support.exposition import OPENMETRICS, Exposition
 from tests.support.rabbitmq_vhost import Vhost
-from tests.support.system import Service, System, eventually
+from tests.support.service import Service, eventually
+from tests.support.system import System
 
 TRACE: Final = "0af7651916cd43dd8448eb211c80319c"  # of the slow task
 SLOW_S: Final = 6.0

@@ -15,7 +15,8 @@ from tests.support.dashboards import Query, filled, panel_queries
 from tests.support.prometheus import NAMESPACE, PrometheusServer
 from tests.support.prometheus_api import Prometheus
 from tests.support.servers import RabbitMQ
-from tests.support.system import Service, System, eventually
+from tests.support.service import Service, eventually
+from tests.support.system import System
 
 CONCURRENCY: Final = 5
 HANDLER_S: Final = 0.2

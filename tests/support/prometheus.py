@@ -16,7 +16,7 @@ from activation_cli.local.probes import http_ok
 from activation_cli.local.process import Child
 from tests.support.dashboards import RULES
 from tests.support.servers import RabbitMQ
-from tests.support.system import Service
+from tests.support.service import Service
 
 NAMESPACE: Final = "telecom"
 

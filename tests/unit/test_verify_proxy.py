@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from activation_cli.verify.proxy import BLACK_HOLE, PASS, Behaviour, FaultProxy, Way
-from tests.support.system import eventually
+from tests.support.service import eventually
 
 LIMIT_S = 5.0
 SHORT_S = 0.2  # long enough for bytes that pass to have passed
