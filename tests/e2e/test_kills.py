@@ -11,16 +11,21 @@ from tests.support.kube import name_of
 from tests.support.patience import eventually
 from tests.support.release import Release
 
+LONG_CALL_S: Final = 25.0  # longer than it takes to choose a pod and to delete it
 PACE_S: Final = 0.3  # between the POSTs of a client; nothing waits for it
 
 
 async def test_a_killed_worker_loses_nothing(release: Release, client: Client) -> None:
     """What it worked on is done by another one, which the handler knows by the same key."""
-    await client.submit_all(client.devices(10))
+    devices = client.devices(10)
+    for device in devices:
+        await client.script(device, {"do": "answer", "latency_s": LONG_CALL_S})
+    await client.submit_all(devices)
     await client.wait_in_progress(5)
 
     busy = {str(task["worker"]) for task in await client.tasks() if task["state"] == "running"}
-    await release.delete_pod(busy.pop(), grace_s=0)
+    staying = map(name_of, await release.ready_pods("worker"))
+    await release.delete_pod(busy.intersection(staying).pop(), grace_s=0)
 
     account = await client.account()
     assert {task["state"] for task in account.tasks} == {"succeeded"}

@@ -6,10 +6,9 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
-import httpx
 import pytest_asyncio
 
 from tests.support import kind
@@ -72,30 +71,15 @@ async def prometheus(stack: Kube) -> AsyncIterator[Prometheus]:
 
 
 @module
-async def handler(installation: Release, stack: Kube) -> AsyncIterator[httpx.AsyncClient]:
-    """The release's own mock handler."""
-    async with (
-        PortForward(installation.kube, "activation-handler", 8080) as forward,
-        httpx.AsyncClient(base_url=forward.url, timeout=30, trust_env=False) as http,
-    ):
-        yield http
-
-
-@module
-async def client(
-    cluster: KindCluster, installation: Release, handler: httpx.AsyncClient
-) -> AsyncIterator[Client]:
+async def client(cluster: KindCluster, installation: Release, stack: Kube) -> AsyncIterator[Client]:
     """A client whose tasks take half a second, unless a test says otherwise."""
     url = await cluster.url(kind.INSTALLATION_PORT)
-    async with Client(url, str(handler.base_url), f"OBS{secrets.token_hex(3)}") as client:
-        await script(handler, "*", USUAL | {"times": None})
+    async with (
+        PortForward(installation.kube, "activation-handler", 8080) as handler,
+        Client(url, handler.url, f"OBS{secrets.token_hex(3)}") as client,
+    ):
+        await client.script("*", USUAL | {"times": None})
         yield client
-
-
-async def script(handler: httpx.AsyncClient, equipment: str, *steps: dict[str, Any]) -> None:
-    """Tell the handler what to do with a device, or with all ("*")."""
-    answer = await handler.post("/script", json={"equipment": equipment, "steps": steps})
-    assert answer.is_success, answer.text
 
 
 async def submit_traced(client: Client, device: str) -> tuple[str, str]:
@@ -121,15 +105,13 @@ async def whole_trace(jaeger: str, trace_id: str, count: int) -> list[Span]:
     return await eventually(arrived, limit_s=SHOWN_S, what=what) or []
 
 
-async def test_a_retried_task_is_one_trace_in_jaeger(
-    client: Client, handler: httpx.AsyncClient, jaeger: str
-) -> None:
+async def test_a_retried_task_is_one_trace_in_jaeger(client: Client, jaeger: str) -> None:
     """From the caller's span to the handler's, by way of the broker, twice.
 
     After a 503 the handler is asked what came of the call, before the next one.
     """
     [device] = client.devices(1)
-    await script(handler, device, {"do": "answer", "status": 503}, USUAL)
+    await client.script(device, {"do": "answer", "status": 503}, USUAL)
     call = ATTEMPT.index("      worker: POST (CLIENT)")
     retry = [*ATTEMPT[:call], "      worker: GET (CLIENT)", *ATTEMPT[call:]]
 
@@ -194,12 +176,11 @@ async def test_every_target_is_up(prometheus: Prometheus, client: Client) -> Non
 
 async def test_kedas_number_is_the_dashboards(
     client: Client,
-    handler: httpx.AsyncClient,
     installation: Release,
     prometheus: Prometheus,
 ) -> None:
     """While tasks are held: what the autoscaler reads, what KEDA exposes, what panels show."""
-    await script(handler, "*", {"do": "answer", "latency_s": HELD_S, "times": None})
+    await client.script("*", {"do": "answer", "latency_s": HELD_S, "times": None})
     await client.submit_all(client.devices(HELD), timeout_s=HELD_S + 60)
     scaled = await installation.kube.get("scaledobject", "activation-worker")
     [metric] = scaled["status"]["externalMetricNames"]
@@ -217,7 +198,7 @@ async def test_kedas_number_is_the_dashboards(
             numbers, {"autoscaler": HELD, "KEDA": HELD, "RabbitMQ": HELD}, limit_s=SHOWN_S
         )
     finally:
-        await script(handler, "*", USUAL | {"times": None})
+        await client.script("*", USUAL | {"times": None})
     await client.wait_all_ended()
 
 
@@ -253,14 +234,14 @@ def is_quiet(rule: Row) -> bool:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def traffic(client: Client, handler: httpx.AsyncClient) -> AsyncIterator[None]:
+async def traffic(client: Client) -> AsyncIterator[None]:
     """Successes, retries, refusals and wrong addresses, all the time."""
 
     async def keep_asking() -> None:
         while True:
             usual, retried, refused = client.devices(3)
-            await script(handler, retried, {"do": "answer", "status": 503}, USUAL)
-            await script(handler, refused, {"do": "answer", "status": 500})
+            await client.script(retried, {"do": "answer", "status": 503}, USUAL)
+            await client.script(refused, {"do": "answer", "status": 500})
             await client.submit_all([usual, retried, refused])
             await client.request("GET", f"/api/v1/equipment/cpe/{usual}/task/{uuid4()}")
             await asyncio.sleep(PACE_S)

@@ -141,6 +141,12 @@ class Client:
         assert answer is not None
         return [call for call in answer.json()["calls"] if self._is_mine(call)]
 
+    async def script(self, equipment: str, *steps: Row) -> None:
+        """Tell the handler what to do with a device, or with all (`*`): its `POST /script`."""
+        script = {"equipment": equipment, "steps": steps}
+        answer = await self._http.post(f"{self._handler_url}/script", json=script)
+        assert answer.is_success, answer.text
+
     async def wait_in_progress(self, count: int) -> None:
         """Wait until the handler works on so many calls."""
 

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from tests.support import system
+from tests.support import service
 
 _PAUSE_S: Final = 1.0
 
@@ -20,7 +20,7 @@ async def eventually(probe: Callable[[], Awaitable[_T]], *, limit_s: float, what
             await asyncio.sleep(_PAUSE_S)
         return answer
 
-    return await system.eventually(look, limit_s=limit_s, what=what)
+    return await service.eventually(look, limit_s=limit_s, what=what)
 
 
 async def becomes(
