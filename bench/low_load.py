@@ -4,6 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import httpx
 
@@ -46,7 +47,7 @@ def in_turns(part: str, systems: Mapping[str, System], count: int) -> dict[str, 
 
 
 @contextlib.contextmanager
-def whole(at: Servers, database_url: str, **settings: str) -> Iterator[str]:
+def whole(at: Servers, database_url: str, **settings: Any) -> Iterator[str]:
     """Run gateway, worker and handler, and yield the gateway's URL."""
     with (
         activation(at, database_url, **settings) as system,

@@ -2,13 +2,14 @@
 
 import sys
 from functools import partial
+from typing import Any
 
 from activation_cli.local.ports import free_port
 from bench.low_load import in_turns, whole
 from bench.measuring import BASELINES, Numbers, database, loaded, round_robin
 from bench.system import Servers, activation, process
 
-Settings = dict[str, str]
+Settings = dict[str, Any]
 
 
 def telemetry(at: Servers, rounds: int, seconds: int, count: int) -> dict[str, dict[str, Numbers]]:

@@ -50,6 +50,7 @@ async def worker(_: FastAPI) -> AsyncIterator[None]:
             task = await pool.fetchrow(
                 "select equipment, timeout_s, parameters from bare_system where id = $1", task_id
             )
+            assert task is not None
             body = f'{{"timeoutInSeconds":{task["timeout_s"]},"parameters":{task["parameters"]}}}'
             headers = {"content-type": "application/json", "idempotency-key": str(task_id)}
             url = f"{HANDLER}/api/v1/equipment/cpe/{task['equipment']}"

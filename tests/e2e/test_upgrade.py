@@ -33,7 +33,7 @@ async def test_an_upgrade_and_a_rollback_go_unnoticed(
     assert {post.status for post in account.posts} == {200}
     assert {task["state"] for task in account.tasks} == {"succeeded"}
     assert {task["attempt"] for task in account.tasks} == {1}
-    assert len(account.calls) == len(account.tasks)
+    assert len(account.known_calls) == len(account.tasks)
 
 
 async def keep_posting(client: Client, done: asyncio.Event) -> None:

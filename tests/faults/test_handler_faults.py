@@ -69,7 +69,7 @@ async def test_each_fault_ends_as_the_table_says_and_store_and_ledger_agree(
         for device, (_, reasons) in TRANSIENT.items():
             assert (device, *ending(tasks[device])) == (device, "succeeded", 2, "completed")
             assert tasks[device]["attempts"][0]["reason"] in reasons.split(), device
-        assert pause_s(account.calls, "TOOMANY429") >= 2.0
+        assert pause_s(account.known_calls, "TOOMANY429") >= 2.0
         assert ending(account.task(dead)) == ("failed", 5, "unavailable")
         assert account.task(dead)["deadLetter"]
         assert ending(account.task(after_it)) == ("succeeded", 1, "completed")
@@ -100,7 +100,7 @@ async def test_calls_cut_off_by_a_kill_of_the_handler_are_made_again(
 
         account = await system.account()
         assert {task["state"] for task in account.tasks} == {"succeeded"}
-        assert sum(call["outcome"] == "killed" for call in account.calls) == len(devices)
+        assert sum(call["outcome"] == "killed" for call in account.known_calls) == len(devices)
 
 
 def ending(task: Row) -> tuple[Any, ...]:

@@ -81,8 +81,8 @@ async def kill_at_random(
 
 def summary(account: Account) -> str:
     unanswered = sum(post.status is None for post in account.posts)
-    repeated = len(account.calls) - len({call["key"] for call in account.calls})
+    repeated = len(account.known_calls) - len({call["key"] for call in account.known_calls})
     return (
         f"{len(account.tasks)} tasks, {len(account.posts)} POSTs ({unanswered} without an answer), "
-        f"{len(account.calls)} calls ({repeated} again with the same key), lost: 0, twice: 0"
+        f"{len(account.known_calls)} calls ({repeated} again with the same key), lost: 0, twice: 0"
     )

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ async def test_the_reaper_counts_the_task_whose_last_attempt_died_with_its_worke
     tmp_path: Path, amqp_url: str, postgres_url: str
 ) -> None:
     """Nobody else can; without tracing there is no exemplar."""
-    settings = {"max_attempts": 1, "lease_s": LEASE_S}
+    settings: dict[str, Any] = {"max_attempts": 1, "lease_s": LEASE_S}
     async with System(tmp_path, amqp_url, postgres_url, **settings) as system:
         [gateway], [worker] = system.gateways, system.workers
         await system.script([{"do": "answer", "latency_s": 60}], "DOOMED01")

@@ -3,7 +3,7 @@
 import re
 import shlex
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import pytest
@@ -60,7 +60,7 @@ def test_page_says_what_to_type(page: Path) -> None:
 def test_commands_of_the_command_line_exist(page: Path) -> None:
     """Each is taken with its options; it is not run."""
     for words in (words for words in commands(page) if words[0] == "activation"):
-        command: click.Command = typer.main.get_command(app)
+        command: Any = typer.main.get_command(app)
         context, rest = click.Context(command), words[1:]
         while isinstance(command, click.Group):
             _, found, rest = command.resolve_command(context, rest)

@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Exemplar
+from prometheus_client.samples import Exemplar, Sample
 
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0"
 
@@ -37,7 +37,8 @@ class Exposition:
     @classmethod
     def of_openmetrics(cls, text: str) -> "Exposition":
         """Read the format that has exemplars."""
-        return cls(text, tuple(openmetrics.text_string_to_metric_families(text)))
+        families = openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+        return cls(text, tuple(families))
 
     def values(self, prefix: str = "") -> dict[str, float]:
         """Return every series whose name begins so, and its value."""
@@ -75,6 +76,6 @@ class Exposition:
         }
 
 
-def _buckets(families: Iterable[Metric]) -> Iterator[openmetrics.Sample]:
+def _buckets(families: Iterable[Metric]) -> Iterator[Sample]:
     for family in families:
         yield from (sample for sample in family.samples if sample.name.endswith("_bucket"))

@@ -30,7 +30,7 @@ LEASE_S: Final = 9.0  # renewed once and again while the slow task runs
 CONCURRENCY: Final = 20
 
 _DEVICE: Final = "/api/v1/equipment/cpe/"
-_SETTINGS: Final = {
+_SETTINGS: Final[dict[str, Any]] = {
     "handler_s": 0.1,
     "max_attempts": 2,
     "lease_s": LEASE_S,

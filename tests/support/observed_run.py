@@ -40,7 +40,7 @@ _WINDOW_S: Final = 600  # longer than the run: a rate over it counts all that wa
 _QUERIES: Final = {query.place: query for query in panel_queries()}
 _FIXED: Final = {"__name__", "namespace", "objective", "window"}
 
-SETTINGS: Final = {
+SETTINGS: Final[dict[str, Any]] = {
     "handler_s": HANDLER_S,
     "concurrency": CONCURRENCY,
     "max_attempts": 2,

@@ -115,7 +115,7 @@ def running_prometheus(folder: Path, broker: RabbitMQ) -> Iterator[PrometheusSer
 
 
 def _configuration(broker: RabbitMQ, targets: Path) -> dict[str, Any]:
-    rabbitmq = {
+    rabbitmq: dict[str, Any] = {
         "targets": [broker.metrics_url.removeprefix("http://")],
         "labels": {"job": "activation-rabbitmq", "namespace": NAMESPACE, "pod": "rabbitmq"},
     }

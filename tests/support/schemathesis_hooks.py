@@ -20,7 +20,9 @@ def filter_body(_: schemathesis.HookContext, body: Any) -> bool:
 
 
 @schemathesis.hook
-def before_call(_: schemathesis.HookContext, case: schemathesis.Case, __: dict[str, Any]) -> None:
+def before_call(
+    _: schemathesis.HookContext, case: schemathesis.Case[Any], __: dict[str, Any]
+) -> None:
     """Use each valid Idempotency-Key once: with another body it is refused, as it should be."""
     if _KEY.fullmatch(str(case.headers.get("Idempotency-Key", ""))):
         case.headers["Idempotency-Key"] = str(uuid4())
@@ -28,7 +30,7 @@ def before_call(_: schemathesis.HookContext, case: schemathesis.Case, __: dict[s
 
 @schemathesis.check
 def gateway_does_not_fail(
-    _: schemathesis.CheckContext, response: schemathesis.Response, __: schemathesis.Case
+    _: schemathesis.CheckContext, response: schemathesis.Response, __: schemathesis.Case[Any]
 ) -> None:
     """A task that failed is 500 by contract, and no problem; only the gateway's own faults are."""
     [media_type] = response.headers.get("content-type", [""])

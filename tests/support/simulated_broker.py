@@ -49,7 +49,8 @@ class SimulatedDelivery:
 
     @property
     def traceparent(self) -> str | None:
-        return (self._message.properties.headers or {}).get("traceparent")
+        sent = (self._message.properties.headers or {}).get("traceparent")
+        return None if sent is None else str(sent)
 
     async def ack(self) -> None:
         self._session.settle(self._message, "ack")

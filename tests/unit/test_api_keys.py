@@ -42,7 +42,8 @@ def test_keys_are_read_from_yaml_as_people_write_it() -> None:
         """.encode()
     )
 
-    assert (first.scopes, first.expires, first.limit) == ({Scope.SUBMIT, Scope.READ}, None, None)
+    assert first.scopes == {Scope.SUBMIT, Scope.READ}
+    assert (first.expires, first.limit) == (None, None)
     assert second.expires == datetime(2027, 1, 31, tzinfo=UTC)
     assert second.limit == RateLimit(2.5, 10)
 

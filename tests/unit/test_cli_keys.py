@@ -22,7 +22,8 @@ def test_line_is_for_the_file_and_the_key_for_the_person() -> None:
     key = result.stderr.split()[-1]
     assert result.exit_code == Exit.DONE
     assert entry.sha256 == hash_of(key)
-    assert (entry.id, entry.scopes) == ("crm", {Scope.SUBMIT, Scope.READ})
+    assert entry.id == "crm"
+    assert entry.scopes == {Scope.SUBMIT, Scope.READ}
     assert entry.limit == RateLimit(5.0, 20)
     assert entry.expires is not None
     assert key not in result.stdout

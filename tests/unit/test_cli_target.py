@@ -92,8 +92,8 @@ def test_explain_says_that_a_task_waits_because_calls_are_held_back(
     task = new_task()
 
     async def prepare() -> None:
-        [accepted] = await gateway.store.accept([task])
-        await gateway.store.mark_published([Ready(accepted.task_id)])
+        await gateway.store.accept([task])
+        await gateway.store.mark_published([Ready(task.id)])
 
     asyncio.run(prepare())
     before = command("explain", str(task.id)).stdout

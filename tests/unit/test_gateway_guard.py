@@ -55,7 +55,10 @@ async def guarded() -> AsyncIterator[GatewayUnderTest]:
 async def ask(gateway: GatewayUnderTest, operation: str, **headers: str) -> httpx.Response:
     """Ask for an operation; every body that is needed is there."""
     method, path = REQUESTS[operation]
-    sent = {name.replace("_", "-"): value.encode("latin-1") for name, value in headers.items()}
+    sent = [
+        (name.replace("_", "-").encode(), value.encode("latin-1"))
+        for name, value in headers.items()
+    ]
     return await gateway.http.request(method, path, headers=sent, json={})
 
 

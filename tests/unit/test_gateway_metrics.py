@@ -1,6 +1,7 @@
 """What the gateway measures of each request: its method, its route and the status of its answer."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ async def test_an_error_that_nobody_foresaw_is_counted_as_500(gateway: GatewayUn
 async def test_a_request_that_gets_no_answer_is_counted_as_500() -> None:
     """As when it is cut off at shutdown: that is what the server answers for us."""
 
-    async def cut_off(*_: object) -> None:
+    async def cut_off(*_: object) -> Any:
         raise asyncio.CancelledError
 
     grown = counting()

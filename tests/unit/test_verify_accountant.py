@@ -63,7 +63,7 @@ def test_a_clean_account_has_no_findings() -> None:
 )
 def test_what_is_no_violation_has_a_verdict_of_its_own(verdict: Verdict, account: Account) -> None:
     """A POST without a promise may have made a task, or none."""
-    named = replace(account, tasks=[*account.tasks[:2], *_named(account.tasks[2:])])
+    named = replace(account, tasks=[*account.tasks[:2], *_named(list(account.tasks[2:]))])
 
     assert named.findings() == []
     assert named.verdicts()["key-c"] is verdict

@@ -37,18 +37,18 @@ async def echo() -> AsyncIterator[Echo]:
     async def serve(reader: StreamReader, writer: StreamWriter) -> None:
         try:
             while chunk := await reader.read(65_536):
-                echo.received += chunk
+                seen.received += chunk
                 writer.write(chunk)
                 await writer.drain()
         except ConnectionResetError:
-            echo.resets += 1
+            seen.resets += 1
         finally:
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server, FaultProxy("test", server.sockets[0].getsockname()[1]) as proxy:
-        echo = Echo(proxy)
-        yield echo
+        seen = Echo(proxy)
+        yield seen
 
 
 async def exchange(reader: StreamReader, writer: StreamWriter, content: bytes) -> bytes:

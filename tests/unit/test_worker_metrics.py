@@ -146,7 +146,7 @@ async def test_drain_shows_how_long_it_takes() -> None:
         await world.workers[0].ended()
         after = drain()
 
-    assert (before, during, after) == ((0.0, 0.0), (1.0, pytest.approx(30.0)), (0.0, 0.0))
+    assert [before, during, after] == [(0.0, 0.0), (1.0, pytest.approx(30.0)), (0.0, 0.0)]
 
 
 def drain() -> tuple[float | None, float | None]:

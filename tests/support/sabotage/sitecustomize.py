@@ -18,8 +18,8 @@ def fence() -> None:
     finish = SqlStore.finish
 
     async def finish_unfenced(self: SqlStore, results: Any) -> Any:
-        async with self._alone() as tx:
-            tasks = [await get(tx, result.claim.task_id) for result in results]
+        async with self._alone("get") as tx:
+            tasks: list[Any] = [await get(tx, result.claim.task_id) for result in results]
         return await finish(
             self,
             [

@@ -96,7 +96,7 @@ class Accountant:
             line = [r for id_, r in self._records.items() if self._device(id_) == device]
             for one, other in pairwise(line):
                 for call in calls:
-                    early = call.started_s < _seconds(one.task.finished_at) - _ROUNDING_S
+                    early = self._begin(call) < _seconds(one.task.finished_at) - _ROUNDING_S
                     if call.key == str(other.task.id) and early:
                         yield f"{device}: {_describe(call)} before the end of {one.task.id}"
 
@@ -116,7 +116,7 @@ class Accountant:
         for calls in self._live_calls().values():
             for call in calls:
                 ended = self._attempts[call.key, call.attempt].ended_at
-                if ended is not None and call.started_s > _seconds(ended) + _ROUNDING_S:
+                if ended is not None and self._begin(call) > _seconds(ended) + _ROUNDING_S:
                     yield _describe(call)
 
     def _wrong_result(self) -> Iterator[str]:

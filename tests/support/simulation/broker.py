@@ -128,8 +128,9 @@ class WiredBroker(SimulatedBroker):
 
     def cut_off(self, process: Process) -> None:
         """Lose the sessions of one process, as a server does that hears no heartbeat."""
-        for session in [one for one in self._sessions if one.process is process]:
-            self.lose(session)
+        for session in list(self._sessions):
+            if isinstance(session, WiredSession) and session.process is process:
+                self.lose(session)
 
     def duplicate(self, random: Random) -> None:
         """Deliver one of the messages that were ever published once more."""

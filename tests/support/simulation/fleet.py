@@ -117,7 +117,7 @@ class Fleet:
         self.loop = loop
         self.random = random
         self.journal = Journal()
-        self.policy = WatchedPolicy()
+        self.policy: Any = WatchedPolicy()
         self.on_passing: Callable[[Process, str, Stage], None] = lambda *_: None
         self.store_wire = self._wire(StoreUnavailableError)
         self.broker_wire = self._wire(BrokerUnavailableError)

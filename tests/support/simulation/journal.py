@@ -41,7 +41,7 @@ def _short(word: object) -> str:
         case Exception():
             return f"{type(word).__name__}({word})"
         case _ if callable(word):
-            return word.__qualname__  # its address is another in each run
+            return str(getattr(word, "__qualname__", word))  # its address is another in each run
     fields = getattr(word, "__slots__", None)
     if fields is None:
         return str(word)

@@ -133,7 +133,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             done = self.create_task(main, context=Context())
             try:
                 self._run_until(done)
-                return done.result()
+                result: T = done.result()
+                return result
             finally:
                 self._bury()
         finally:
@@ -198,21 +199,21 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self._now
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]  # without its type variables
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Any:
         step = Step(callback, args, copy_context() if context is None else context)
         step.process.due.append(step)
         return step
 
-    def call_at(
+    def call_at(  # type: ignore[override]  # without its type variables
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Any:
         step = Step(callback, args, copy_context() if context is None else context)
         heapq.heappush(self._timers, (when, next(self._numbers), step))
         return step
 
-    def call_later(
+    def call_later(  # type: ignore[override]  # without its type variables
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Any:
         return self.call_at(self._now + delay, callback, *args, context=context)

@@ -93,6 +93,11 @@ class Account:
     tasks: Sequence[Row]
     calls: Sequence[Row] | None
 
+    @property
+    def known_calls(self) -> Sequence[Row]:
+        """The calls; none if the ledger cannot be read."""
+        return self.calls or ()
+
     def task(self, task_id: str) -> Row:
         """Return a task that must be in the store."""
         return self._task_by_id[task_id]
@@ -300,15 +305,15 @@ class Account:
 
     @cached_property
     def _calls_by_key(self) -> Mapping[str, list[Row]]:
-        return _grouped(self.calls or (), "key")
+        return _grouped(self.known_calls, "key")
 
     @cached_property
     def _calls_by_device(self) -> Mapping[str, list[Row]]:
-        return _grouped(self.calls or (), "equipment")
+        return _grouped(self.known_calls, "equipment")
 
     @cached_property
     def _activations(self) -> Counter[str]:
-        return Counter(call["key"] for call in self.calls or () if call["activated"])
+        return Counter(call["key"] for call in self.known_calls if call["activated"])
 
 
 def _grouped(rows: Iterable[Row], by: str) -> dict[str, list[Row]]:
