@@ -5,28 +5,24 @@ the table was empty: the statements must bring it to the index all the same.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from itertools import count
 from typing import Any, Final
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from uuid_utils.compat import uuid7
 
-from activation.domain.task import Claim, NewTask, State, TaskId
-from activation.ports import Ready, TaskQuery, TaskStore
+from activation.ports import TaskStore
 from activation.store import open_store
 from tests.support import servers
 from tests.support.service import eventually
-from tests.support.tasks import at_most, failure, new_task, success
+from tests.support.store_operations import OPERATIONS, Prepare, failed, running
+from tests.support.tasks import success
 
 FEW: Final = 10  # tasks in one operation
 MANY: Final = 4000  # tasks of each kind that it has nothing to do with
 GROUP: Final = 500
-MOST_WAITING: Final = 2  # of one device, in the operations about that limit
 MOST_READ: Final = 40 * FEW  # rows and index entries of all tables
 USED: Final = 6  # times that a statement runs before PostgreSQL keeps a plan for all values
 # A process of PostgreSQL tells what it has read when it ends, and after a transaction, but not
@@ -41,156 +37,6 @@ CONNECTIONS: Final = (
     " where datname = current_database() and pid <> pg_backend_pid()"
     " and backend_type = 'client backend'"
 )
-
-Operation = Callable[[TaskStore], Awaitable[object]]
-Prepare = Callable[[TaskStore], Awaitable[Operation]]
-
-_device = count()
-
-
-def new(amount: int) -> list[NewTask]:
-    """Make tasks, each of a device of its own."""
-    return [new_task(f"device-{next(_device)}") for _ in range(amount)]
-
-
-async def waiting(store: TaskStore, amount: int) -> list[NewTask]:
-    """Store tasks that wait, each with one behind it."""
-    tasks = new(amount)
-    await store.accept([*tasks, *(new_task(task.equipment) for task in tasks)])
-    return tasks
-
-
-async def running(store: TaskStore, amount: int, lease_s: float = 3600.0) -> list[Claim]:
-    """Store and claim tasks, each with one behind it."""
-    claims = await store.claim(
-        [task.id for task in await waiting(store, amount)], "worker", lease_s
-    )
-    return [claim for claim in claims if isinstance(claim, Claim)]
-
-
-async def failed(store: TaskStore, amount: int) -> list[Claim]:
-    claims = await running(store, amount)
-    await store.finish([failure(claim) for claim in claims])
-    return claims
-
-
-async def accepting(store: TaskStore) -> Operation:
-    tasks = new(FEW)
-    return lambda it: it.accept(tasks)
-
-
-async def accepting_behind(store: TaskStore) -> Operation:
-    tasks = [new_task(task.equipment) for task in await waiting(store, FEW)]
-    return lambda it: it.accept(tasks)
-
-
-async def accepting_up_to_a_limit(store: TaskStore) -> Operation:
-    tasks = [new_task(claim.equipment) for claim in await running(store, FEW)]
-    return lambda it: it.accept(tasks, max_waiting=MOST_WAITING)
-
-
-async def refusing(store: TaskStore) -> Operation:
-    tasks = [new_task(task.equipment) for task in await waiting(store, FEW)]
-    return lambda it: it.accept(tasks, max_waiting=MOST_WAITING)
-
-
-async def looking_at_the_last_end_of_a_device(store: TaskStore) -> Operation:
-    [claim] = await failed(store, 1)
-    ended = frozenset({State.SUCCEEDED, State.FAILED})
-    query = TaskQuery(states=ended, equipment=claim.equipment, limit=1)
-    return lambda it: it.search(query)
-
-
-async def repeating(store: TaskStore) -> Operation:
-    tasks = [new_task(f"device-{next(_device)}", key=f"key-{next(_device)}") for _ in range(FEW)]
-    await store.accept(tasks)
-    return lambda it: it.accept([replace(task, id=TaskId(uuid7())) for task in tasks])
-
-
-async def publishing(store: TaskStore) -> Operation:
-    messages = [Ready(task.id, task.traceparent) for task in await waiting(store, FEW)]
-    return lambda it: it.mark_published(messages)
-
-
-async def sweeping(store: TaskStore) -> Operation:
-    return lambda it: it.take_ready(FEW)
-
-
-async def claiming(store: TaskStore) -> Operation:
-    ids = [task.id for task in await waiting(store, FEW)]
-    return lambda it: it.claim(ids, "worker", 60.0)
-
-
-async def renewing(store: TaskStore) -> Operation:
-    claims = await running(store, FEW)
-    return lambda it: it.renew(claims, 60.0)
-
-
-async def finishing(store: TaskStore) -> Operation:
-    results = [success(claim) for claim in await running(store, FEW)]
-    return lambda it: it.finish(results)
-
-
-async def reaping(store: TaskStore) -> Operation:
-    await running(store, FEW, lease_s=0.0)
-    return lambda it: it.reap(at_most(5), FEW)
-
-
-async def cancelling(store: TaskStore) -> Operation:
-    [task] = await waiting(store, 1)
-    return lambda it: it.cancel(task.id)
-
-
-async def replaying(store: TaskStore) -> Operation:
-    [claim] = await failed(store, 1)
-    return lambda it: it.replay(claim.task_id)
-
-
-async def looking(store: TaskStore) -> Operation:
-    [task] = await waiting(store, 1)
-    return lambda it: it.get(task.id)
-
-
-async def telling(store: TaskStore) -> Operation:
-    [claim] = await failed(store, 1)
-    return lambda it: it.history(claim.task_id)
-
-
-async def listing(store: TaskStore) -> Operation:
-    return lambda it: it.search(TaskQuery(limit=FEW))
-
-
-async def listing_of_a_device(store: TaskStore) -> Operation:
-    [task] = await waiting(store, 1)
-    return lambda it: it.search(TaskQuery(equipment=task.equipment, limit=FEW))
-
-
-async def purging(store: TaskStore) -> Operation:
-    await failed(store, FEW)
-    return lambda it: it.purge(0.0, FEW)
-
-
-OPERATIONS: Final = [
-    accepting,
-    accepting_behind,
-    accepting_up_to_a_limit,
-    refusing,
-    looking_at_the_last_end_of_a_device,
-    repeating,
-    publishing,
-    sweeping,
-    claiming,
-    renewing,
-    finishing,
-    reaping,
-    cancelling,
-    replaying,
-    looking,
-    telling,
-    listing,
-    listing_of_a_device,
-    purging,
-]
 
 
 @asynccontextmanager
@@ -213,7 +59,7 @@ async def early(database: str) -> AsyncIterator[TaskStore]:
     async with opened(database) as store:
         for _ in range(USED):
             for prepare in OPERATIONS:
-                operation = await prepare(store)
+                operation = await prepare(store, FEW)
                 await operation(store)
         for _ in range(0, MANY, GROUP):
             await running(store, GROUP)
@@ -254,7 +100,7 @@ async def test_a_plan_made_while_the_store_was_empty_reads_only_what_it_is_about
     early: TaskStore, database: str, observer: Any, prepare: Prepare
 ) -> None:
     async with opened(database) as another:
-        operation = await prepare(another)
+        operation = await prepare(another, FEW)
     before = await reads(observer)
 
     await operation(early)
@@ -277,7 +123,7 @@ async def test_a_plan_made_now_reads_only_what_it_is_about(
     database: str, observer: Any, prepare: Prepare
 ) -> None:
     async with opened(database) as another:
-        operation = await prepare(another)
+        operation = await prepare(another, FEW)
     before = await reads(observer)
 
     async with opened(database) as store:

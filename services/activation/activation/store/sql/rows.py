@@ -78,7 +78,9 @@ def task_of(row: Row) -> Task:
     given["id"] = TaskId(row["id"])
     given["state"] = State(row["state"])
     given["reason"] = Reason(row["reason"]) if row["reason"] else None
-    given["first_in_line"] = given.pop("head")
+    given["first_in_line"] = bool(given.pop("head"))  # SQLite's flags are numbers
+    given["dead_letter"] = bool(row["dead_letter"])
+    given["cancel_requested"] = bool(row["cancel_requested"])
     given["unpublished"] = given.pop("publish_at") is not None
     return Task(**given)
 

@@ -65,6 +65,8 @@ def open_sqlite(url: URL, *, timeout_s: float) -> AsyncEngine:
         # SQLite gives up first: a cancelled wait would get the lock later and never let it go.
         connect_args={"timeout": timeout_s * _SHARE_OF_TIMEOUT},
     )
+    # So that a condition is written as it stands in the partial indexes: `head`, not `head = 1`.
+    engine.dialect.supports_native_boolean = True
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: Any) -> None:

@@ -187,7 +187,7 @@ class Statements:
         def found(known: ColumnElement[Any], given: ColumnElement[Any]) -> Select[Any]:
             answers = select(new.c.n, _t.id, _t.fingerprint, ready)
             same = answers.join_from(new, tasks, known == given)
-            return same.where(self._among(known, select(given)))
+            return same.where(self._joined(known, select(given)))
 
         return union(found(_t.id, new.c.id), found(_t.idempotency_key, new.c.idempotency_key))
 
@@ -269,7 +269,7 @@ class Statements:
             .join_from(
                 tasks, confirmed, and_(_t.id == confirmed.c.id, _t.attempt == confirmed.c.attempt)
             )
-            .where(self._among(_t.id, select(confirmed.c.id)), _t.state == _QUEUED)
+            .where(self._joined(_t.id, select(confirmed.c.id)), _t.state == _QUEUED)
             .with_for_update(of=tasks, skip_locked=True)
         )
         settled = update(tasks).where(self._among(_t.seq, owed))
@@ -282,7 +282,7 @@ class Statements:
             .where(_t.finished_at.is_(None), _t.state == _QUEUED, _t.head)
             .where(_t.publish_at.is_(None))
             .where(_t.published_at <= bindparam("published_before", type_=Utc))
-            .order_by(_t.seq)
+            .order_by(_t.published_at)
             .limit(bindparam("limit", type_=Integer))
             .with_for_update(skip_locked=True)
         )
@@ -344,7 +344,7 @@ class Statements:
         valid = (
             select(_t.seq)
             .join_from(tasks, held, and_(_t.id == held.c.id, _t.attempt == held.c.attempt))
-            .where(self._among(_t.id, select(held.c.id)), _t.state == _RUNNING)
+            .where(self._joined(_t.id, select(held.c.id)), _t.state == _RUNNING)
             .order_by(_t.seq)
             .with_for_update(of=tasks)
             .cte("valid")
@@ -366,7 +366,7 @@ class Statements:
         fenced = (
             select(_t.seq, *end.c)
             .join_from(tasks, end, and_(_t.id == end.c.id, _t.attempt == end.c.attempt))
-            .where(self._among(_t.id, select(end.c.id)), _t.state == _RUNNING)
+            .where(self._joined(_t.id, select(end.c.id)), _t.state == _RUNNING)
             .where(_t.lease_until <= _now if only_expired else true())
             .order_by(_t.seq)
             .with_for_update(of=tasks)
@@ -376,7 +376,7 @@ class Statements:
         queued = and_(~_t.cancel_requested, fenced.c.state == _QUEUED)
         return (
             update(tasks)
-            .where(_t.seq == fenced.c.seq, self._among(_t.seq, select(fenced.c.seq)))
+            .where(_t.seq == fenced.c.seq, self._joined(_t.seq, select(fenced.c.seq)))
             .values(
                 state=case((withdrawn, State.CANCELLED.value), else_=fenced.c.state),
                 reason=case((withdrawn, Reason.CANCELLED.value), else_=fenced.c.reason),
@@ -475,6 +475,13 @@ class Statements:
         if self._dialect != "postgresql":
             return of.in_(chosen)
         return of == any_(func.array(chosen.scalar_subquery(), type_=ARRAY(of.type)))
+
+    def _joined(self, on: ColumnElement[Any], chosen: Select[tuple[Any]]) -> ColumnElement[bool]:
+        """Keep a join to an indexed column; SQLite does by itself.
+
+        Told so, it would begin with the rows, and read the whole batch once for each of them.
+        """
+        return self._among(on, chosen) if self._dialect == "postgresql" else true()
 
 
 def _any_of(
