@@ -12,14 +12,12 @@ from typing import Any
 
 def fence() -> None:
     """The result of any attempt counts as that of the present one, and no lease is ever lost."""
-    from activation.store.sql.queries import get
     from activation.store.sql.store import SqlStore
 
     finish = SqlStore.finish
 
     async def finish_unfenced(self: SqlStore, results: Any) -> Any:
-        async with self._alone("get") as tx:
-            tasks: list[Any] = [await get(tx, result.claim.task_id) for result in results]
+        tasks: list[Any] = [await self.get(result.claim.task_id) for result in results]
         return await finish(
             self,
             [

@@ -13,7 +13,7 @@ from activation.domain.task import TaskId
 from activation.errors import StoreUnavailableError
 from activation.ports import Notice
 from activation.store.sql.errors import store_errors
-from activation.store.sql.statements import CHANNEL
+from activation.store.sql.statements.line import CHANNEL
 
 LOOK_AT_EVERYTHING: Final = Notice(ready=True, ended=None)
 
