@@ -2,7 +2,7 @@
 
 import asyncio
 
-from activation.domain.task import NewTask
+from activation.domain.task import IdempotencyKey, NewTask
 from activation.errors import KeyConflictError
 from activation.ports import Accepted, TaskStore
 from tests.support.clock import VirtualClock
@@ -108,6 +108,22 @@ async def test_task_behind_a_repeated_request_is_reserved_for_its_caller(store: 
 
     assert answers[1] == Accepted(new.id, ready=True)
     assert list(await store.take_ready(10)) == []
+
+
+async def test_a_repeat_is_found_without_storing_anything(
+    store: TaskStore, clock: VirtualClock
+) -> None:
+    """As accepting it would answer, and as long."""
+    first = await accept_new(store, new_task(key="k", fingerprint="one"))
+    clock.advance(KEY_LIFETIME_S - 1)
+
+    assert await store.find_repeat(IdempotencyKey("k", "one")) == Accepted(
+        first, ready=False, repeated=True
+    )
+    assert isinstance(await store.find_repeat(IdempotencyKey("k", "two")), KeyConflictError)
+    assert await store.find_repeat(IdempotencyKey("new", "one")) is None
+    clock.advance(2)
+    assert await store.find_repeat(IdempotencyKey("k", "one")) is None
 
 
 async def test_same_key_at_the_same_time_stores_one_task(store: TaskStore, twin: TaskStore) -> None:

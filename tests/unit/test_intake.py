@@ -189,6 +189,21 @@ async def test_unknown_backlog_is_kept_as_it_was() -> None:
             await setting.intake.accept(new_task())
 
 
+async def test_full_backlog_still_answers_a_repeat() -> None:
+    """A client that missed its answer gets its task; another request with the key is a conflict."""
+    async with running(max_backlog=10) as setting:
+        known = await setting.intake.accept(new_task(key="k"))
+        await setting.accept(9)
+
+        repeat = await setting.intake.accept(new_task(key="k"))
+
+        assert (repeat.task_id, repeat.repeated) == (known.task_id, True)
+        with pytest.raises(KeyConflictError):
+            await setting.intake.accept(new_task(key="k", fingerprint="another"))
+        with pytest.raises(BacklogFullError):
+            await setting.intake.accept(new_task(key="new"))
+
+
 async def test_no_limit_means_no_counting() -> None:
     """With max_backlog 0 nothing is refused, and the store is not asked."""
     async with running(max_backlog=0) as setting:

@@ -8,7 +8,7 @@ from typing import Protocol
 from activation.domain.outcome import Outcome
 from activation.domain.retry import Verdict
 from activation.domain.target import Target
-from activation.domain.task import Claim, Event, NewTask, State, Task, TaskId
+from activation.domain.task import Claim, Event, IdempotencyKey, NewTask, State, Task, TaskId
 from activation.errors import KeyConflictError, LineFullError
 
 
@@ -179,6 +179,10 @@ class TaskStore(Protocol):
                 repeat may take a place from a new task of its equipment in the same call. 0: no
                 limit.
         """
+        ...
+
+    async def find_repeat(self, key: IdempotencyKey) -> Accepted | KeyConflictError | None:
+        """Answer a request whose key the store knows, as `accept` would; None if it does not."""
         ...
 
     async def take_ready(self, limit: int) -> Sequence[Ready]:

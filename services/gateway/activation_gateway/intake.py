@@ -47,9 +47,9 @@ class Intake:
         patience_s: How long a commit is tried again while the store does not answer; a store
             that restarts within it goes unnoticed.
         max_backlog: Queued tasks above which requests are refused; 0 means no limit. Followed with
-            a delay of a second, so that it costs nothing.
-        max_waiting_per_equipment: The same for the tasks of one equipment, to the task; repeats of
-            what is known are answered all the same.
+            a delay of a second, so that it costs nothing. Repeats of what is known are answered
+            all the same.
+        max_waiting_per_equipment: The same for the tasks of one equipment, but to the task.
     """
 
     def __init__(
@@ -80,12 +80,21 @@ class Intake:
                 stored; with an idempotency key the client can ask again safely.
         """
         if self._max_backlog and self._backlog >= self._max_backlog:
-            raise BacklogFullError(self._retry_after_s())
+            return await self._repeat(task)
         answer = await self._group.submit(task)
         if isinstance(answer, KeyConflictError):
             raise answer
         if isinstance(answer, LineFullError):
             raise BacklogFullError(await self._line_moves_in_s(task.equipment), of_equipment=True)
+        return answer
+
+    async def _repeat(self, task: NewTask) -> Accepted:
+        """Answer a request that was accepted before, however many wait; refuse a new one."""
+        answer = await self._store.find_repeat(task.idempotency) if task.idempotency else None
+        if answer is None:
+            raise BacklogFullError(self._retry_after_s())
+        if isinstance(answer, KeyConflictError):
+            raise answer
         return answer
 
     async def run(self) -> None:

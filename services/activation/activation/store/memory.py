@@ -92,10 +92,8 @@ class MemoryStore:
         if new.id in self._records:  # the caller missed our answer, and writes once more
             stored = self._records[new.id].view()
             return Accepted(new.id, ready=stored.first_in_line and stored.unpublished)
-        if new.idempotency is not None:
-            used = self._keys.get(new.idempotency.key)
-            if used is not None and self._is_known(used, now):
-                return used.answer(new.idempotency)
+        if new.idempotency is not None and (answer := self._repeat(new.idempotency)):
+            return answer
         if max_waiting and self._waiting(new.equipment) >= max_waiting:
             return LineFullError(f"{max_waiting} tasks of {new.equipment} wait already")
         if new.idempotency is not None:
@@ -112,9 +110,16 @@ class MemoryStore:
     def _waiting(self, equipment: str) -> int:
         return sum(record.task.state is State.QUEUED for record in self._devices[equipment])
 
-    def _is_known(self, used: _UsedKey, now: datetime) -> bool:
-        """Tell whether a key still stands for its task: not if it is old, or the task purged."""
-        return used.task_id in self._records and now - used.used_at < self._key_lifetime
+    async def find_repeat(self, key: IdempotencyKey) -> Accepted | KeyConflictError | None:
+        """Look whether the key still stands for a task."""
+        return self._repeat(key)
+
+    def _repeat(self, key: IdempotencyKey) -> Accepted | KeyConflictError | None:
+        used = self._keys.get(key.key)
+        if used is None or used.task_id not in self._records:  # never used, or purged
+            return None
+        old = self.now() - used.used_at >= self._key_lifetime
+        return None if old else used.answer(key)
 
     def _advance(self, equipment: str) -> None:
         """Let the device's oldest unfinished task step forward, unless one stands there."""

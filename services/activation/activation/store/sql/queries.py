@@ -5,14 +5,18 @@ from datetime import datetime
 
 from sqlalchemy import Select, bindparam, func, literal, select
 
-from activation.domain.task import UNFINISHED, Event, State, Task, TaskId
-from activation.ports import Page, StoreStatus, TaskQuery
+from activation.domain.task import UNFINISHED, Event, IdempotencyKey, State, Task, TaskId
+from activation.errors import KeyConflictError
+from activation.ports import Accepted, Page, StoreStatus, TaskQuery
 from activation.store.sql.database import Connection
-from activation.store.sql.rows import EVENT_COLUMNS, TASK_COLUMNS, event_of, task_of
+from activation.store.sql.rows import EVENT_COLUMNS, TASK_COLUMNS, event_of, repeat_of, task_of
 from activation.store.sql.schema import Utc, events, tasks
 
 _t = tasks.c
 _BY_ID = select(*TASK_COLUMNS).where(_t.id == bindparam("task_id"))  # built once: it is hot
+_BY_KEY = select(_t.id, _t.fingerprint).where(
+    _t.idempotency_key == bindparam("key"), _t.accepted_at >= bindparam("keys_from", type_=Utc)
+)
 _UNFINISHED = _t.finished_at.is_(None)  # served by a partial index, however many have ended
 _QUEUED = _UNFINISHED & (_t.state == State.QUEUED.value)
 _N = func.count().label("n")
@@ -44,6 +48,14 @@ async def get(connection: Connection, task_id: TaskId) -> Task | None:
     """Return a task; None if there is no such task."""
     found = await connection.fetch(_BY_ID, {"task_id": task_id})
     return task_of(found[0]) if found else None
+
+
+async def find_repeat(
+    connection: Connection, key: IdempotencyKey, keys_from: datetime
+) -> Accepted | KeyConflictError | None:
+    """Answer a request whose key was given since `keys_from`; None if it was not."""
+    found = await connection.fetch(_BY_KEY, {"key": key.key, "keys_from": keys_from})
+    return repeat_of(found[0], key) if found else None
 
 
 async def history(connection: Connection, task_id: TaskId) -> Sequence[Event]:

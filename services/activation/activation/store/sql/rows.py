@@ -6,7 +6,16 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement
 
 from activation.domain.outcome import Reason
-from activation.domain.task import Claim, Event, EventName, NewTask, State, Task, TaskId
+from activation.domain.task import (
+    Claim,
+    Event,
+    EventName,
+    IdempotencyKey,
+    NewTask,
+    State,
+    Task,
+    TaskId,
+)
 from activation.errors import KeyConflictError
 from activation.ports import Accepted, NotAccepted
 from activation.store.sql.database import Row
@@ -117,10 +126,13 @@ def repeated_answers(tasks: Sequence[NewTask], found: Sequence[Row]) -> dict[int
         task = tasks[n]
         if task_id == task.id:  # the commit was done, only its answer was lost
             answers[n] = Accepted(task_id, ready=bool(row["ready"]))
-        elif task.idempotency and row["fingerprint"] == task.idempotency.fingerprint:
-            answers.setdefault(n, Accepted(task_id, ready=False, repeated=True))
-        else:
-            answers.setdefault(
-                n, KeyConflictError("the idempotency key belongs to a different request")
-            )
+        elif task.idempotency:
+            answers.setdefault(n, repeat_of(row, task.idempotency))
     return answers
+
+
+def repeat_of(row: Row, key: IdempotencyKey) -> Accepted | KeyConflictError:
+    """Answer a request whose key belongs to the task of a row."""
+    if row["fingerprint"] != key.fingerprint:
+        return KeyConflictError("the idempotency key belongs to a different request")
+    return Accepted(TaskId(row["id"]), ready=False, repeated=True)

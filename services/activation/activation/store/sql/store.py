@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from activation.clock import Clock, SystemClock
 from activation.domain.retry import Verdict
 from activation.domain.target import Target
-from activation.domain.task import Claim, Event, NewTask, State, Task, TaskId
+from activation.domain.task import Claim, Event, IdempotencyKey, NewTask, State, Task, TaskId
+from activation.errors import KeyConflictError
 from activation.ports import (
     Accepted,
     Cancellation,
@@ -81,6 +82,11 @@ class SqlStore:
                 publish_lease=self._publish_lease,
                 key_lifetime=self._key_lifetime,
             )
+
+    async def find_repeat(self, key: IdempotencyKey) -> Accepted | KeyConflictError | None:
+        """Answer a request whose key is known; see `TaskStore.find_repeat`."""
+        async with self._alone("find_repeat") as connection:
+            return await queries.find_repeat(connection, key, self.now() - self._key_lifetime)
 
     async def take_ready(self, limit: int) -> Sequence[Ready]:
         """Take tasks out of the outbox; see `TaskStore.take_ready`."""
