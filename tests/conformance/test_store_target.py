@@ -19,6 +19,7 @@ async def test_a_change_is_seen_by_every_process(
 ) -> None:
     """All members come back as they were written, by others too."""
     now = clock.now()
+    recovered_at = now + timedelta(seconds=12.5)
     changed = Target(
         paused_at=now,
         held_until=now + timedelta(seconds=30.25),
@@ -26,6 +27,10 @@ async def test_a_change_is_seen_by_every_process(
         prober="worker-1",
         probe_until=now + timedelta(seconds=60),
         why="unavailable: 503 Service Unavailable",
+        max_calls=50,
+        overload_calls=80,
+        overload_at=now,
+        recovered_at=recovered_at,
     )
 
     answer = await store.change_target(lambda _: changed)

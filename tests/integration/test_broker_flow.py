@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from activation.broker import Broker, Queues
 from activation.clock import SystemClock
+from activation.domain.limit import LimitPolicy
 from activation.domain.retry import RetryPolicy
 from activation.domain.target import BreakerPolicy
 from activation.domain.task import State, Task, TaskId
@@ -60,6 +61,7 @@ class Flow:
                 transport=self.handler,
             ),
             breaker=BreakerPolicy(),
+            limits=LimitPolicy(),
             policy=RetryPolicy(base_s=0.1),
             name="worker",
             concurrency=concurrency,

@@ -88,10 +88,11 @@ class FaultyStore(MemoryStore):
         return await self._through("offer_again", super().offer_again(published_before_s, limit))
 
     async def claim(
-        self, task_ids: Sequence[TaskId], worker: str, lease_s: float
+        self, task_ids: Sequence[TaskId], worker: str, lease_s: float, *, limited: bool = False
     ) -> Sequence[Claim | Refused]:
         self.sizes.append(("claim", len(task_ids)))
-        return await self._through("claim", super().claim(task_ids, worker, lease_s))
+        claiming = super().claim(task_ids, worker, lease_s, limited=limited)
+        return await self._through("claim", claiming)
 
     async def renew(self, claims: Sequence[Claim], lease_s: float) -> frozenset[TaskId]:
         return await self._through("renew", super().renew(claims, lease_s))
@@ -107,6 +108,9 @@ class FaultyStore(MemoryStore):
 
     async def backlog(self) -> int:
         return await self._through("backlog", super().backlog())
+
+    async def running(self) -> int:
+        return await self._through("running", super().running())
 
     async def target(self) -> Target:
         return await self._through("target", super().target())

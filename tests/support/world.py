@@ -13,6 +13,7 @@ from typing import Any, Self
 import pytest
 
 from activation.broker import Broker, Queues
+from activation.domain.limit import LimitPolicy
 from activation.domain.retry import RetryPolicy
 from activation.domain.target import BreakerPolicy
 from activation.domain.task import Task, TaskId
@@ -82,6 +83,7 @@ class World:
         concurrency: Of each worker.
         policy: The retry rule; by default a retry waits 1 s, then 2 s, 4 s …
         breaker: When the handler is left alone; by default as in production.
+        limits: How many calls at once it is given; by default as in production.
         drain_s: How long a worker waits for its calls after SIGTERM.
         lost_message_after_s: See `Relay`.
         publish_at_once: See `Relay`.
@@ -95,12 +97,14 @@ class World:
         concurrency: int = 10,
         policy: RetryPolicy | None = None,
         breaker: BreakerPolicy | None = None,
+        limits: LimitPolicy | None = None,
         drain_s: float = 900.0,
         lost_message_after_s: float = 60.0,
         publish_at_once: int = 500,
         asks: bool = False,
     ) -> None:
         self.breaker = breaker or BreakerPolicy()
+        self.limits = limits or LimitPolicy()
         self.policy = policy or RetryPolicy(base_s=1.0)
         self.store = FaultyStore(LoopClock(), publish_lease_s=PUBLISH_LEASE_S)
         self.broker = SimulatedBroker()
@@ -183,6 +187,7 @@ class World:
             handler,
             policy=self.policy,
             breaker=self.breaker,
+            limits=self.limits,
             name=name,
             concurrency=concurrency or self._concurrency,
             lease_s=LEASE_S,

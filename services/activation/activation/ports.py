@@ -207,11 +207,18 @@ class TaskStore(Protocol):
         ...
 
     async def claim(
-        self, task_ids: Sequence[TaskId], worker: str, lease_s: float
+        self, task_ids: Sequence[TaskId], worker: str, lease_s: float, *, limited: bool = False
     ) -> Sequence[Claim | Refused]:
         """Begin an attempt of each task that is queued, first in line and due.
 
         Raises the attempt's number and sets the lease. Answers come in the order of the ids.
+
+        Args:
+            task_ids: Which tasks.
+            worker: Who holds the leases.
+            lease_s: How long.
+            limited: Let no more run, of all workers, than the target's limit. There is an answer
+                for as many of the first ids as there is room for; the others are left alone.
         """
         ...
 
@@ -284,6 +291,10 @@ class TaskStore(Protocol):
 
     async def backlog(self) -> int:
         """Count the queued tasks."""
+        ...
+
+    async def running(self) -> int:
+        """Count the running tasks."""
         ...
 
     async def target(self) -> Target:

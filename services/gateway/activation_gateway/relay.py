@@ -190,9 +190,12 @@ class Relay:
                 self.wake()
 
     async def _calls_are_held_back(self) -> bool:
-        """Tell whether workers sit on their messages because the target is not to be called."""
-        target = await self._store.target()
-        return target.standing(self._store.now()) is not Standing.CLOSED
+        """Tell whether workers sit on their messages, as the target is not called or is full."""
+        target, now = await self._store.target(), self._store.now()
+        if target.standing(now) is not Standing.CLOSED:
+            return True
+        limit = target.limit(now)
+        return limit is not None and await self._store.running() >= limit
 
 
 async def _publish(session: Session, ready: Ready) -> None:

@@ -56,6 +56,7 @@ async def _work(
         handler,
         policy=settings.retry_policy(),
         breaker=settings.breaker_policy(),
+        limits=settings.limit_policy(),
         name=settings.instance,
         concurrency=settings.concurrency,
         lease_s=settings.lease_s,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, HttpUrl, model_validator
 
+from activation.domain.limit import LimitPolicy
 from activation.domain.target import BreakerPolicy
 from activation.settings import (
     BrokerSettings,
@@ -39,6 +40,12 @@ class WorkerSettings(ServiceSettings, StoreSettings, BrokerSettings, RetrySettin
     breaker_base_s: Seconds = 5.0  # the first rest; each failed probe doubles it
     breaker_cap_s: Seconds = 60.0  # the longest
 
+    # After a 429 fewer calls are made at once, of all workers together; then more again.
+    adaptive_limit: bool = True  # False: only an operator's limit holds
+    limit_recovery_s: Seconds = (
+        10.0  # until as many as were too many; four calls, if those are longer
+    )
+
     def breaker_policy(self) -> BreakerPolicy:
         """Return the rule that these settings describe."""
         return BreakerPolicy(
@@ -50,6 +57,10 @@ class WorkerSettings(ServiceSettings, StoreSettings, BrokerSettings, RetrySettin
             cap_s=self.breaker_cap_s,
             retry_after_cap_s=self.retry_cap_s,
         )
+
+    def limit_policy(self) -> LimitPolicy:
+        """Return the rule that these settings describe."""
+        return LimitPolicy(enabled=self.adaptive_limit, recovery_s=self.limit_recovery_s)
 
     @model_validator(mode="after")
     def _lease_outlives_store_timeout(self) -> "WorkerSettings":

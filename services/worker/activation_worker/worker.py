@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from activation.broker import Broker, Delivery, Session, UnreadableMessageError, read_message
+from activation.domain.limit import LimitPolicy
 from activation.domain.outcome import Reason
 from activation.domain.retry import RetryPolicy
 from activation.domain.target import BreakerPolicy
@@ -60,6 +61,7 @@ class Worker:
         handler: Does the work.
         policy: What becomes of a task after an attempt.
         breaker: When the handler is left alone.
+        limits: How many calls at once it is given.
         name: Who holds the leases.
         concurrency: Attempts at once, and the prefetch.
         lease_s: How long a claim lasts without a sign of life; renewed at a third of it.
@@ -74,6 +76,7 @@ class Worker:
         *,
         policy: RetryPolicy,
         breaker: BreakerPolicy,
+        limits: LimitPolicy,
         name: str,
         concurrency: int,
         lease_s: float,
@@ -83,7 +86,7 @@ class Worker:
         self._broker = broker
         self._handler = handler
         self._policy = policy
-        self._gate = Gate(store, breaker, worker=name, lease_s=lease_s)
+        self._gate = Gate(store, breaker, limits, worker=name, lease_s=lease_s)
         self._name = name
         self._concurrency = concurrency
         self._lease_s = lease_s
@@ -183,16 +186,16 @@ class Worker:
             metrics.ABSORBED.labels(metrics.RUNNING_HERE).inc()
             run.deliveries.append(delivery)
             return
-        passage = await self._gate.enter()
-        if passage is None:
-            await delivery.requeue()
-            return
-        try:
-            await self._claim(delivery, task_id, passage)
-        finally:
-            await self._gate.leave(passage)
+        while passage := await self._gate.enter():
+            try:
+                if await self._claim(delivery, task_id, passage):
+                    return
+            finally:
+                await self._gate.leave(passage)
+        await delivery.requeue()
 
-    async def _claim(self, delivery: Delivery, task_id: TaskId, passage: Passage) -> None:
+    async def _claim(self, delivery: Delivery, task_id: TaskId, passage: Passage) -> bool:
+        """Carry out what can be claimed; False: there is no room for another call."""
         try:
             with step("claim"):
                 claim = await self._store_patiently(
@@ -200,11 +203,14 @@ class Worker:
                 )
         except StoreUnavailableError:
             await delivery.requeue()
-            return
+            return True
+        if claim is None:
+            self._gate.full()
+            return False
         if isinstance(claim, Refused):
             self._absorb(claim)
             await delivery.ack()
-            return
+            return True
         described: Attributes = {
             EQUIPMENT: claim.equipment,
             ATTEMPT: claim.attempt,
@@ -212,6 +218,7 @@ class Worker:
         }
         with about(described):
             await self._attempt(Run(claim, [delivery]), passage)
+        return True
 
     async def _attempt(self, run: Run, passage: Passage) -> None:
         claim = run.claim
@@ -271,8 +278,10 @@ class Worker:
         tell = bound.error if verdict.dead_letter else bound.info
         tell("task_ended", state=state, reason=reason, after_s=round(elapsed_s, 3))
 
-    async def _commit_claims(self, task_ids: Sequence[TaskId]) -> Sequence[Claim | Refused]:
-        return await self._store.claim(task_ids, self._name, self._lease_s)
+    async def _commit_claims(self, task_ids: Sequence[TaskId]) -> Sequence[Claim | Refused | None]:
+        limited = self._gate.limited
+        answers = await self._store.claim(task_ids, self._name, self._lease_s, limited=limited)
+        return [*answers, *[None] * (len(task_ids) - len(answers))]
 
     async def _commit_results(self, results: Sequence[Result]) -> Sequence[State | None]:
         return await self._store.finish(results)

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from activation.broker import Broker, Queues
+from activation.domain.limit import LimitPolicy
 from activation.domain.outcome import Outcome
 from activation.domain.retry import RetryPolicy, Verdict
 from activation.domain.target import BreakerPolicy
@@ -42,6 +43,7 @@ LOST_MESSAGE_AFTER_S: Final = 20.0
 HEARTBEATS_MISSED_S: Final = 10.0  # after this the broker takes a frozen process for dead
 POLICY: Final = RetryPolicy(max_attempts=4, base_s=1.0, cap_s=8.0)
 BREAKER: Final = BreakerPolicy(calls=6, window_s=30.0, base_s=1.0, cap_s=4.0, retry_after_cap_s=8.0)
+LIMITS: Final = LimitPolicy(recovery_s=5.0)
 
 
 @dataclass
@@ -207,6 +209,7 @@ class Fleet:
             ),
             policy=self.policy,
             breaker=BREAKER,
+            limits=LIMITS,
             name=name,
             concurrency=CONCURRENCY,
             lease_s=LEASE_S,

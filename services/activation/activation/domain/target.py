@@ -2,9 +2,11 @@
 
 A circuit breaker (M. Nygard, "Release It!", chapter 5): calls that keep failing open it, and after
 a rest one call at a time probes whether the target is back. The target's own `Retry-After` (RFC
-9110 section 10.2.3) holds all tasks back: the wish is about the target, not about a device.
+9110 section 10.2.3) holds all tasks back: the wish is about the target, not about a device. How
+many calls it is given at once follows from what it bears; `limit` says when it had too many.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,6 +27,8 @@ _TROUBLE: Final = frozenset(
 )
 _ASKS_FOR_REST: Final = frozenset({Reason.OVERLOADED, Reason.UNAVAILABLE})
 _SMALLEST_EXTENSION: Final = timedelta(seconds=1)  # of a hold: less is not worth a write
+_DECREASE: Final = 0.5  # of the calls that were too many
+_FORGOTTEN_AFTER: Final = 10.0  # recoveries: the limit would be 365 times what was too many
 
 
 class Standing(StrEnum):
@@ -47,6 +51,10 @@ class Target:
         prober: Which worker probes.
         probe_until: When its probe is given up, unless it gives a sign of life.
         why: What made the target be held back, in words, without secrets.
+        max_calls: How many calls at once an operator allows; None: that is not for them to say.
+        overload_calls: How many were under way when the target last had too many.
+        overload_at: When that was.
+        recovered_at: When it is given as many again.
     """
 
     paused_at: datetime | None = None
@@ -55,6 +63,10 @@ class Target:
     prober: str | None = None
     probe_until: datetime | None = None
     why: str | None = None
+    max_calls: int | None = None
+    overload_calls: int | None = None
+    overload_at: datetime | None = None
+    recovered_at: datetime | None = None
 
     def standing(self, now: datetime) -> Standing:
         """Say whether the target is called now."""
@@ -69,8 +81,37 @@ class Target:
         return self if self.paused_at is not None else replace(self, paused_at=now)
 
     def resume(self) -> "Target":
-        """Let all calls pass at once, whatever held them back."""
-        return Target()
+        """Let all calls pass at once, whatever held them back; an operator's limit stays."""
+        return Target(max_calls=self.max_calls)
+
+    def limit(self, now: datetime) -> int | None:
+        """Say how many calls may be under way, of all workers together; None: any number."""
+        limits = [n for n in (self.max_calls, self._learned_limit(now)) if n is not None]
+        return min(limits, default=None)
+
+    def bound(self, max_calls: int | None) -> "Target":
+        """Allow so many calls at once, None: any number, and forget what was learned of it."""
+        return replace(
+            self, max_calls=max_calls, overload_calls=None, overload_at=None, recovered_at=None
+        )
+
+    def overload(self, calls: int, now: datetime, recovery: timedelta) -> "Target":
+        """Learn that so many calls at once were too many."""
+        return replace(self, overload_calls=calls, overload_at=now, recovered_at=now + recovery)
+
+    def _learned_limit(self, now: datetime) -> int | None:
+        """Follow a cubic function of the time since the overload, as CUBIC does (RFC 9438).
+
+        From half of what was too many it rises fast, then slowly towards that number, which it
+        reaches with the recovery, and then faster and faster beyond.
+        """
+        if self.overload_calls is None or self.overload_at is None or self.recovered_at is None:
+            return None
+        recoveries = (now - self.overload_at) / (self.recovered_at - self.overload_at)
+        if recoveries >= _FORGOTTEN_AFTER:
+            return None
+        share = 1 - (1 - _DECREASE) * (1 - max(0.0, recoveries)) ** 3
+        return max(1, math.floor(self.overload_calls * share))
 
     def probe(self, worker: str, now: datetime, lease: timedelta) -> "Target":
         """Let a worker probe, unless another one does or it is not the time."""
@@ -124,7 +165,7 @@ class BreakerPolicy:
             now: The time.
             failing: The latest calls of the worker have failed, by `RecentCalls`.
         """
-        if not self.enabled or outcome.reason not in _TROUBLE:
+        if not self.enabled or not tells_of_trouble(outcome):
             return target
         if failing and not target.trips:
             return self._open(target, outcome, now)
@@ -139,11 +180,11 @@ class BreakerPolicy:
         """Say what the end of a worker's probe makes of the target."""
         if target.prober != worker:  # it took too long, and is another's turn now
             return self.after_call(target, outcome, now, failing=False)
-        if outcome.reason in _TROUBLE:
+        if tells_of_trouble(outcome):
             return self._open(target, outcome, now)
         if outcome.withdrawn:
             return target.end_probe(worker)
-        return Target(paused_at=target.paused_at)
+        return replace(target, held_until=None, trips=0, prober=None, probe_until=None, why=None)
 
     def _open(self, target: Target, outcome: Outcome, now: datetime) -> Target:
         exponent = min(target.trips, 32)  # beyond this the cap rules, and 2.0**n stays finite
@@ -180,7 +221,7 @@ class RecentCalls:
         """Note how a call ended; True: it failed, and so did too many before it."""
         if outcome.withdrawn:
             return False
-        failed = outcome.reason in _TROUBLE
+        failed = tells_of_trouble(outcome)
         self._ends.append((now, failed))
         if not failed or len(self._ends) < self._policy.calls:
             return False
@@ -190,9 +231,21 @@ class RecentCalls:
             failures >= self._policy.failure_share * self._policy.calls
         )
 
+    @property
+    def failed_share(self) -> float:
+        """The share that failed; 0 while there are too few to say."""
+        if len(self._ends) < self._policy.calls:
+            return 0.0
+        return sum(failed for _, failed in self._ends) / len(self._ends)
+
     def forget(self) -> None:
         """Begin anew: the target is back, and what was before says nothing about it."""
         self._ends.clear()
+
+
+def tells_of_trouble(outcome: Outcome) -> bool:
+    """Whether the target, and not one device, may be in trouble."""
+    return outcome.reason in _TROUBLE
 
 
 def _reaches(target: Target, moment: datetime) -> bool:

@@ -152,9 +152,12 @@ class MemoryStore:
         return len(silent)
 
     async def claim(
-        self, task_ids: Sequence[TaskId], worker: str, lease_s: float
+        self, task_ids: Sequence[TaskId], worker: str, lease_s: float, *, limited: bool = False
     ) -> Sequence[Claim | Refused]:
         """Begin attempts one after the other: of two claims in one call the first wins."""
+        limit = self._target.limit(self.now()) if limited else None
+        if limit is not None:
+            task_ids = task_ids[: max(0, limit - self._running())]
         return [self._claim(task_id, worker, lease_s) for task_id in task_ids]
 
     def _claim(self, task_id: TaskId, worker: str, lease_s: float) -> Claim | Refused:
@@ -287,6 +290,13 @@ class MemoryStore:
     async def backlog(self) -> int:
         """Count the queued tasks."""
         return sum(record.task.state is State.QUEUED for record in self._records.values())
+
+    async def running(self) -> int:
+        """Count the running tasks."""
+        return self._running()
+
+    def _running(self) -> int:
+        return sum(record.task.state is State.RUNNING for record in self._records.values())
 
     async def target(self) -> Target:
         """Return what is known about the target."""

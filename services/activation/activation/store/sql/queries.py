@@ -21,6 +21,7 @@ _UNFINISHED = _t.finished_at.is_(None)  # served by a partial index, however man
 _QUEUED = _UNFINISHED & (_t.state == State.QUEUED.value)
 _N = func.count().label("n")
 _BACKLOG = select(_N).where(_QUEUED)
+_RUNNING = select(_N).where(_t.lease_until.is_not(None))  # as it is while a task runs, indexed
 _BY_STATE = select(_t.state, _N).group_by(_t.state)
 _BY_STATE_UNFINISHED = _BY_STATE.where(_UNFINISHED)
 _DEAD_LETTERS = select(_N).where(_t.dead_letter)
@@ -97,6 +98,12 @@ def _filtered(query: TaskQuery) -> Select[tuple[object, ...]]:
 async def backlog(connection: Connection) -> int:
     """Count the queued tasks."""
     [row] = await connection.fetch(_BACKLOG)
+    return int(row["n"])
+
+
+async def running(connection: Connection) -> int:
+    """Count the running tasks."""
+    [row] = await connection.fetch(_RUNNING)
     return int(row["n"])
 
 

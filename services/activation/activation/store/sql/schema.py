@@ -155,6 +155,10 @@ target: Final = Table(
     Column("prober", String(255), comment="the worker that probes"),
     Column("probe_until", Utc),
     Column("why", Text),
+    Column("max_calls", Integer, comment="calls at once that an operator allows"),
+    Column("overload_calls", Integer, comment="calls under way when it last had too many"),
+    Column("overload_at", Utc),
+    Column("recovered_at", Utc, comment="when it is given as many again"),
 )
 
 # No foreign key: it would lock the task's row for each event, and only `purge` deletes tasks.

@@ -119,17 +119,20 @@ class SqlStore:
         return len(offered)
 
     async def claim(
-        self, task_ids: Sequence[TaskId], worker: str, lease_s: float
+        self, task_ids: Sequence[TaskId], worker: str, lease_s: float, *, limited: bool = False
     ) -> Sequence[Claim | Refused]:
         """Begin attempts; see `TaskStore.claim`."""
-        begin = self._alone if self._do.recording else self._write
+        begin = self._alone if self._do.recording and not limited else self._write
         async with begin("claim") as tx:
+            now = self.now()
+            if limited:
+                task_ids = task_ids[: await target.room(tx, now)]
             return await claiming.claim(
                 tx,
                 self._do,
                 task_ids,
                 worker=worker,
-                now=self.now(),
+                now=now,
                 lease=timedelta(seconds=lease_s),
             )
 
@@ -210,6 +213,11 @@ class SqlStore:
         """Count the queued tasks."""
         async with self._alone("backlog") as connection:
             return await queries.backlog(connection)
+
+    async def running(self) -> int:
+        """Count the running tasks."""
+        async with self._alone("running") as connection:
+            return await queries.running(connection)
 
     async def target(self) -> Target:
         """Return what is known about the target."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, fields
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import bindparam, select, update
@@ -9,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from activation.domain.target import Target
 from activation.store.sql.database import Connection, Row
+from activation.store.sql.queries import running
 from activation.store.sql.schema import target
 
 _ID: Final = 1
@@ -32,6 +34,16 @@ async def read(connection: Connection) -> Target:
     """Return what is known."""
     found = await connection.fetch(_READ)
     return _target_of(found[0]) if found else Target()
+
+
+async def room(tx: Connection, now: datetime) -> int | None:
+    """Count the calls that may begin, while nobody else lets any begin; None: any number.
+
+    Only what runs is counted: the row stays locked until it does, as the transaction ends.
+    """
+    locked = await tx.fetch(_LOCK)
+    limit = _target_of(locked[0]).limit(now) if locked else None
+    return None if limit is None else max(0, limit - await running(tx))
 
 
 async def change(tx: Connection, dialect: str, make: Callable[[Target], Target]) -> Target:
