@@ -33,11 +33,13 @@ class Work:
 class System:
     """The provisioning system under test."""
 
-    def __init__(self, *, limit: int = 100) -> None:
+    def __init__(self, *, limit: int = 100, room: int = 0) -> None:
         self.work = Work()
         self.playbook = Playbook(usual_s=USUAL_S)
         self.ledger = Ledger(now=asyncio.get_running_loop().time)
-        self.provisioning = Provisioning(self.playbook, sleep=self.work.sleep, limit=limit)
+        self.provisioning = Provisioning(
+            self.playbook, sleep=self.work.sleep, limit=limit, room=room
+        )
 
     def script(self, *steps: Step) -> None:
         """Tell the device what to do."""
@@ -234,3 +236,18 @@ async def test_the_oldest_keys_are_forgotten_first() -> None:
     assert system.provisioning.answer_for("key-1") is None
     assert system.provisioning.answer_for("key-2") is not None
     assert system.provisioning.answer_for("key-3") is not None
+
+
+async def test_more_calls_than_there_is_room_for_are_refused_with_429() -> None:
+    """A key that is worked on, or was, needs no room; when a call has ended there is some again."""
+    system = System(room=1)
+    system.work.may_go_on.clear()
+    first = asyncio.create_task(system.call("key-1"))
+    await system.work.begun.wait()
+    refused = await system.call("key-2")
+    again = asyncio.create_task(system.call("key-1"))
+    system.work.may_go_on.set()
+
+    assert (await first, await again) == (SUCCESS, SUCCESS)
+    assert refused == Answer(status=429)
+    assert await system.call("key-2") == SUCCESS

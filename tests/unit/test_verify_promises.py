@@ -36,6 +36,10 @@ def account(*tasks: Row, calls_each: int = 1, status: int | None = 200) -> Accou
     return Account([post], tasks, calls)
 
 
+def called(*outcomes: str) -> Account:
+    return Account([], [], [{"key": "a", "outcome": outcome} for outcome in outcomes])
+
+
 FINE = account(task("a"), task("b"))
 
 
@@ -52,6 +56,12 @@ FINE = account(task("a"), task("b"))
             account(task("a", state="failed"), task("b", state="failed")),
         ),
         (promises.something_is_called_again, account(task("a", attempt=2)), FINE),
+        (promises.few_are_refused_in_the_end, called("429", *["200"] * 9), called(*["200"] * 9)),
+        (
+            promises.few_are_refused_in_the_end,
+            called("429", *["200"] * 9),
+            called("429", *["200"] * 8, "429"),
+        ),
         (promises.answers_are_missed, account(task("a"), status=None), FINE),
         (
             promises.only_the_longest_line_waits,

@@ -22,7 +22,8 @@ def main() -> None:
 
 async def _open(settings: HandlerSettings, stop: asyncio.Event) -> None:
     playbook = Playbook(usual_s=settings.handler_seconds)
-    app = create_app(Provisioning(playbook), playbook, Ledger(now=steady_clock()), log)
+    provisioning = Provisioning(playbook, room=settings.handler_room)
+    app = create_app(provisioning, playbook, Ledger(now=steady_clock()), log)
     # What is not answered soon is cut off: callers must bear that from a real system, too.
     server = HttpServer(app, host=settings.host, port=settings.handler_port, shutdown_s=1.0)
     server.config.http = WireProtocol

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from activation_handler.ledger import LIMIT, Call
 from activation_handler.playbook import SUCCESS, Playbook
 from activation_handler.script import Answer, Hang, Step
+
+_FULL: Final = Answer(status=429)
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -17,14 +20,16 @@ class Provisioning:
         playbook: Says what each call does.
         sleep: Waits so many seconds.
         limit: How many keys are remembered; the oldest are forgotten first.
+        room: How many keys are worked on at once, others are refused with 429; 0: any number.
     """
 
     def __init__(
-        self, playbook: Playbook, *, sleep: Sleep = asyncio.sleep, limit: int = LIMIT
+        self, playbook: Playbook, *, sleep: Sleep = asyncio.sleep, limit: int = LIMIT, room: int = 0
     ) -> None:
         self._playbook = playbook
         self._sleep = sleep
         self._limit = limit
+        self._room = room
         self._answers: dict[str, Answer] = {}  # by the keys that have activated their device
         self._working: dict[str, asyncio.Future[Step]] = {}
 
@@ -43,6 +48,8 @@ class Provisioning:
         if working := self._working.get(call.key):
             call.repeated = True
             return await asyncio.shield(working)  # a joiner that leaves must not end the work
+        if 0 < self._room <= len(self._working):
+            return _FULL
         return await self._work_alone(call, call.key)
 
     def answer_for(self, key: str) -> Answer | None:

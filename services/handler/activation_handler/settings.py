@@ -21,3 +21,6 @@ class HandlerSettings(ServiceSettings):
             validation_alias=AliasChoices("HANDLER_SECONDS", "ACTIVATION_HANDLER_SECONDS"),
         ),
     ] = 60.0
+
+    # Activations at once; more calls are refused with 429. 0: any number.
+    handler_room: Annotated[int, Field(ge=0)] = 0

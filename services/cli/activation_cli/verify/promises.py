@@ -24,6 +24,17 @@ def nothing_is_called_again(account: Account) -> Iterable[Finding]:
             yield Finding(Verdict.UNMET, "a task was called again", (task, calls))
 
 
+def few_are_refused_in_the_end(account: Account) -> Iterable[Finding]:
+    """Some calls are refused with 429, and of the later half of all calls hardly any."""
+    refused = [call["outcome"] == "429" for call in account.calls or ()]
+    later = refused[len(refused) // 2 :]
+    if account.calls is not None and not any(refused):
+        yield Finding(Verdict.UNMET, "the fault struck nothing", "no call was refused")
+    if sum(later) > len(later) / 10:
+        said = f"{sum(later)} of the last {len(later)}"
+        yield Finding(Verdict.UNMET, "too many calls were refused to the end", said)
+
+
 def one_is_given_up(account: Account) -> Iterable[Finding]:
     """One task becomes a dead letter, and all others succeed."""
     dead = [task for task in account.tasks if task["deadLetter"]]

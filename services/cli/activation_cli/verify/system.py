@@ -45,6 +45,7 @@ _SETTINGS: Final[Mapping[str, object]] = {
     "max_waiting_per_equipment": 0,
     "breaker_base_s": 0.5,
     "breaker_cap_s": 1,
+    "limit_recovery_s": 2,
 }
 
 

@@ -41,6 +41,29 @@ HANDLER: Final = (
         (all_succeed, promises.something_is_called_again),
         timeout_s=1,
     ),
+    Scenario(
+        "handler-asked",
+        "a third of the calls succeeds, and is answered long after the deadline",
+        "the handler is asked what they came to, and they are not called again",
+        (
+            Timed(
+                handler_does(
+                    "the handler hangs", {"do": "hang", "for_s": 3.0}, for_s=2.0, share=0.3
+                )
+            ),
+        ),
+        (all_succeed, promises.something_is_called_again, promises.nothing_is_called_again),
+        timeout_s=1,
+        settings={"ask_handler": True},
+    ),
+    Scenario(
+        "handler-full",
+        "the handler takes four calls at once, and answers 429 to all others",
+        "the workers find that out, and hardly a call is refused from then on",
+        promises=(all_succeed, promises.few_are_refused_in_the_end),
+        handler_s=0.3,
+        settings={"handler_room": 4, "max_attempts": 6},
+    ),
     *(
         Scenario(
             f"handler-{name}",
