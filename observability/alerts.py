@@ -194,6 +194,17 @@ ALERTS: Final = (
         description="{{ $value }} tasks wait, and nobody consumes the queue.",
     ),
     Alert(
+        name="ActivationCallsHeldBack",
+        severity="page",
+        expr="max by (namespace) (activation_target_held) > 0",
+        hold="15m",
+        summary="Activations are accepted, but none begins: the provisioning system is not called",
+        description=(
+            "The workers in {{ $labels.namespace }} have held calls back for 15 minutes: it fails, "
+            "asked for rest, or an operator paused it."
+        ),
+    ),
+    Alert(
         name="ActivationKedaReadsZero",
         severity="page",
         expr=(

@@ -148,6 +148,14 @@ _WORK: Final = (
         stacked=True,
     ),
     lines(
+        "Calls held back",
+        "1: no call begins, or one at a time on trial. The provisioning system fails or asked for "
+        "rest, or an operator paused it: `activation target show`.",
+        "none",
+        Query(f"max(activation_target_held{{{_HERE}}})", "held back"),
+        steps=NONE_IS_GOOD,
+    ),
+    lines(
         "Messages with nothing to do",
         "Deliveries whose task had ended, or ran elsewhere. Some are normal after a restart of "
         "RabbitMQ or a worker; they cost nothing. Unreadable ones go to the dead queue.",

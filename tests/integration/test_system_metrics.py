@@ -104,6 +104,7 @@ async def test_the_gateway_shows_what_was_asked_of_it(work: KnownWork) -> None:
         "activation_outbox_tasks": 0,
         "activation_outbox_age_seconds": 0,
         "activation_oldest_queued_seconds": 0,
+        "activation_target_held": 0,
         **of_ends(task for task in work.tasks if not task["attempts"]),
     }
 

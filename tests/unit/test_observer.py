@@ -5,6 +5,7 @@ import math
 
 from prometheus_client import REGISTRY
 
+from activation.domain.target import Target
 from activation.errors import StoreUnavailableError
 from activation_gateway.observer import Observer
 from tests.support.tasks import claim
@@ -56,10 +57,24 @@ async def test_store_that_is_away_shows_no_number() -> None:
         await asyncio.sleep(EVERY_S)
         observing.cancel()
 
-    assert [math.isnan(value) for value in before] == [True] * 6
-    assert shown == [1.0, 0.0, 0.0, 0.0, 0.0, 5.0]
-    assert [math.isnan(value) for value in during] == [True] * 6
+    assert [math.isnan(value) for value in before] == [True] * 7
+    assert shown == [1.0, 0.0, 0.0, 0.0, 0.0, 5.0, 0.0]
+    assert [math.isnan(value) for value in during] == [True] * 7
     assert gauge("activation_tasks", state="queued") == 2.0
+
+
+async def test_calls_that_are_held_back_show_until_they_are_not() -> None:
+    """Whatever holds them back: the breaker, also while it probes, or an operator."""
+    held = []
+    async with World(workers=0) as world:
+        observing = asyncio.create_task(Observer(world.store).run())
+        for target in (Target(trips=1), Target(), Target(paused_at=world.store.now())):
+            await world.store.change_target(lambda _, new=target: new)
+            await asyncio.sleep(EVERY_S + 1.0)
+            held.append(gauge("activation_target_held"))
+        observing.cancel()
+
+    assert held == [1.0, 0.0, 1.0]
 
 
 def gauges() -> list[float]:
@@ -71,5 +86,6 @@ def gauges() -> list[float]:
         gauge("activation_outbox_tasks"),
         gauge("activation_outbox_age_seconds"),
         gauge("activation_oldest_queued_seconds"),
+        gauge("activation_target_held"),
     ]
     return [value for value in shown if value is not None]

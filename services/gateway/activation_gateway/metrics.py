@@ -45,3 +45,8 @@ OLDEST_QUEUED = Gauge(
     "activation_oldest_queued_seconds",
     "Time since the oldest queued task was accepted, 0 without any; NaN: unknown",
 )
+TARGET_HELD = Gauge(
+    "activation_target_held",
+    "1 while calls of the provisioning system are held back, by the breaker, its Retry-After or an "
+    "operator's pause; NaN: unknown",
+)
