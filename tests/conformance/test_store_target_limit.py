@@ -85,10 +85,8 @@ async def test_claims_at_the_same_time_do_not_exceed_the_limit(
     async with asyncio.timeout(20.0):
         groups = await asyncio.gather(
             *(
-                (store, twin)[n // 4 % 2].claim(
-                    ids[n : n + 4], f"worker-{n}", LEASE_S, limited=True
-                )
-                for n in range(0, 40, 4)
+                one.claim(ids[n : n + 4], f"worker-{n}", LEASE_S, limited=True)
+                for n, one in zip(range(0, 40, 4), [store, twin] * 5, strict=True)
             )
         )
 

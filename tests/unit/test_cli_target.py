@@ -85,6 +85,40 @@ def test_pause_and_resume_show_what_holds_now(command: Command) -> None:
     assert (resumed["state"], resumed["pausedAt"]) == ("closed", None)
 
 
+def test_limit_says_how_many_calls_there_may_be_and_auto_takes_that_back(command: Command) -> None:
+    """What is under way is shown beside it."""
+    limited = command("target", "limit", "20")
+    shown = json.loads(command("target", "show", "--json").stdout)
+    lifted = command("target", "limit", "auto")
+
+    assert limited.exit_code == Exit.DONE
+    assert "calls   0 of 20, at most 20" in limited.stdout
+    assert (shown["limit"], shown["maxCalls"]) == (20, 20)
+    assert "calls" not in lifted.stdout.replace("called", "")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
+def test_a_limit_that_is_none_is_refused_before_anybody_is_asked(
+    command: Command, text: str
+) -> None:
+    """By the parser of the command line, in words."""
+    result = command("target", "limit", "--", text)
+
+    assert result.exit_code == 2
+    assert "neither a number of calls" in " ".join(result.stderr.split())
+
+
+def test_a_target_that_had_too_many_calls_says_when(command: Command, gateway: CliGateway) -> None:
+    """And how many it is given now."""
+    overloaded = Target().overload(40, gateway.store.now(), timedelta(hours=1))
+    hold(gateway, overloaded)
+
+    said = command("target", "show").stdout
+
+    assert re.search(r"calls +0 of 20 *\n", said)
+    assert "too many" in said
+
+
 def test_explain_says_that_a_task_waits_because_calls_are_held_back(
     command: Command, gateway: CliGateway
 ) -> None:

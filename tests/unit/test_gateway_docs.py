@@ -19,6 +19,7 @@ OPERATIONS = {
     ("get", "/api/v1/target"),
     ("post", "/api/v1/target:pause"),
     ("post", "/api/v1/target:resume"),
+    ("post", "/api/v1/target:limit"),
 }
 
 

@@ -27,6 +27,7 @@ REQUESTS = {
     "target": ("GET", "/api/v1/target"),
     "pauseTarget": ("POST", "/api/v1/target:pause"),
     "resumeTarget": ("POST", "/api/v1/target:resume"),
+    "limitTarget": ("POST", "/api/v1/target:limit"),
 }
 
 
@@ -59,7 +60,8 @@ async def ask(gateway: GatewayUnderTest, operation: str, **headers: str) -> http
         (name.replace("_", "-").encode(), value.encode("latin-1"))
         for name, value in headers.items()
     ]
-    return await gateway.http.request(method, path, headers=sent, json={})
+    body = {"maxCalls": 20} if operation == "limitTarget" else {}
+    return await gateway.http.request(method, path, headers=sent, json=body)
 
 
 async def test_every_route_needs_a_scope_or_is_open_on_purpose(guarded: GatewayUnderTest) -> None:

@@ -1,9 +1,13 @@
 """What operators ask about the target, and tell it."""
 
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from activation.domain.target import Target
 from tests.support.gateway import GatewayUnderTest
+from tests.support.tasks import accept, claim
 
 CALLED = {
     "state": "closed",
@@ -12,7 +16,12 @@ CALLED = {
     "openings": 0,
     "prober": None,
     "pausedAt": None,
+    "underWay": 0,
+    "limit": None,
+    "maxCalls": None,
+    "overloadedAt": None,
 }
+UNLIMITED = {name: CALLED[name] for name in ("underWay", "limit", "maxCalls", "overloadedAt")}
 
 
 async def test_a_target_that_is_called_is_closed(gateway: GatewayUnderTest) -> None:
@@ -46,6 +55,7 @@ async def test_an_open_breaker_says_why_and_until_when(gateway: GatewayUnderTest
         "openings": 2,
         "prober": None,
         "pausedAt": None,
+        **UNLIMITED,
     }
     assert over == {**held, "state": "half_open", "heldUntil": None}
     assert probed == {**over, "prober": "worker-1"}
@@ -80,4 +90,60 @@ async def test_to_resume_closes_an_open_breaker(gateway: GatewayUnderTest) -> No
     await gateway.store.change_target(lambda _: held)
 
     assert (await gateway.http.post("/api/v1/target:resume")).json() == CALLED
+    assert await gateway.store.target() == Target()
+
+
+async def test_a_target_that_had_too_many_calls_shows_what_it_is_given_now(
+    gateway: GatewayUnderTest,
+) -> None:
+    """And how many calls there are; when the overload is forgotten, nothing is left of it."""
+    now = gateway.clock.now()
+    await claim(gateway.store, await accept(gateway.store))
+    await gateway.store.change_target(
+        lambda target: target.overload(40, now, timedelta(seconds=10))
+    )
+
+    overloaded = (await gateway.http.get("/api/v1/target")).json()
+    gateway.clock.advance(3600.0)
+    forgotten = (await gateway.http.get("/api/v1/target")).json()
+
+    assert overloaded["overloadedAt"] == f"{now:%Y-%m-%dT%H:%M:%SZ}"
+    assert {**overloaded, "overloadedAt": None} == {**CALLED, "underWay": 1, "limit": 20}
+    assert forgotten == {**CALLED, "underWay": 1}
+
+
+async def test_an_operator_says_how_many_calls_there_may_be_at_once(
+    gateway: GatewayUnderTest,
+) -> None:
+    """Until they say that there may be as many as it bears; resume leaves it alone."""
+    limited = await gateway.http.post("/api/v1/target:limit", json={"maxCalls": 20})
+    resumed = await gateway.http.post("/api/v1/target:resume")
+    lifted = await gateway.http.post("/api/v1/target:limit", json={"maxCalls": None})
+
+    assert limited.status_code == 200
+    assert limited.json() == resumed.json() == {**CALLED, "limit": 20, "maxCalls": 20}
+    assert lifted.json() == CALLED
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"maxCalls": 0}, "/maxCalls"),
+        ({"maxCalls": True}, "/maxCalls"),
+        ({"maxCalls": 1.5}, "/maxCalls"),
+        ({"maxCalls": "20"}, "/maxCalls"),
+        ({"maxCalls": 1_000_001}, "/maxCalls"),
+        ({}, "/maxCalls"),
+        ({"maxCalls": 1, "more": 2}, "/more"),
+        ([], ""),
+    ],
+)
+async def test_a_limit_that_is_none_is_refused(
+    gateway: GatewayUnderTest, body: Any, pointer: str
+) -> None:
+    """With the place of the fault; nothing changes."""
+    answer = await gateway.http.post("/api/v1/target:limit", json=body)
+
+    assert answer.status_code == 422
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == [pointer]
     assert await gateway.store.target() == Target()

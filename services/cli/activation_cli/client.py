@@ -142,8 +142,13 @@ class Gateway:
         """Let calls pass, whatever held them back."""
         return await self._target("POST", ":resume")
 
-    async def _target(self, method: str, action: str = "") -> Target:
-        answer = await self._call(method, f"/api/v1/target{action}", members=("state", "heldUntil"))
+    async def limit_target(self, max_calls: int | None) -> Target:
+        """Allow so many calls of it at once; None: as many as it bears."""
+        return await self._target("POST", ":limit", json={"maxCalls": max_calls})
+
+    async def _target(self, method: str, action: str = "", **request: Any) -> Target:
+        path = f"/api/v1/target{action}"
+        answer = await self._call(method, path, members=("state", "heldUntil"), **request)
         return cast("Target", answer)
 
     async def _task(self, method: str, task_id: str, action: str = "") -> dict[str, Any]:

@@ -107,6 +107,10 @@ class Target(TypedDict):
     openings: int
     prober: str | None
     pausedAt: str | None
+    underWay: int
+    limit: int | None
+    maxCalls: int | None
+    overloadedAt: str | None
 
 
 def has_ended(task: Task) -> bool:

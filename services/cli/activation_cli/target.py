@@ -1,7 +1,7 @@
 """`target`: whether the provisioning system is called, and a say in it."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,15 @@ app = typer.Typer(
 )
 
 
+def _calls(text: str) -> int:
+    """Read how many; 0: as many as it bears."""
+    if text == "auto":
+        return 0
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise typer.BadParameter(f"{text!r} is neither a number of calls nor `auto`")
+
+
 @app.command()
 def show(ctx: typer.Context, *, as_json: Json = False) -> None:
     """Show whether it is called, and if not, why and until when."""
@@ -36,6 +45,22 @@ def pause(ctx: typer.Context, *, as_json: Json = False) -> None:
 def resume(ctx: typer.Context, *, as_json: Json = False) -> None:
     """Call it again at once, whatever held it back: a pause, failures, or its own wish."""
     _show(ctx, lambda gateway: gateway.resume_target(), as_json=as_json)
+
+
+@app.command()
+def limit(
+    ctx: typer.Context,
+    calls: Annotated[
+        int,
+        typer.Argument(
+            parser=_calls, metavar="N|auto", help="So many at most, or as many as it bears."
+        ),
+    ],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Say how many calls there may be at once, of all workers; forgets what was learned of it."""
+    _show(ctx, lambda gateway: gateway.limit_target(calls or None), as_json=as_json)
 
 
 def _show(

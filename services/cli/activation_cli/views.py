@@ -191,12 +191,22 @@ def target(found: Target, now: datetime) -> Table:
         "openings": str(found["openings"] or ""),
         "tried by": plain(found["prober"]),
         "paused": at(found["pausedAt"]),
+        "calls": _calls(found),
+        "too many": at(found.get("overloadedAt")),
         "to go on": "" if called else "`activation target resume`",
     }
     for name, text in rows.items():
         if text:
             facts.add_row(name, Text(text))
     return facts
+
+
+def _calls(found: Target) -> str:
+    limit = found.get("limit")  # not told by a gateway of an older version
+    if limit is None:
+        return ""
+    allowed = found["maxCalls"]
+    return f"{found['underWay']} of {limit}" + (f", at most {allowed}" if allowed else "")
 
 
 def _table(*columns: str, show_header: bool = True) -> Table:

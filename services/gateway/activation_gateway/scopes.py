@@ -24,5 +24,6 @@ NEEDED: Final[Mapping[str, Scope]] = {
     "retry": Scope.OPERATE,
     "pauseTarget": Scope.OPERATE,
     "resumeTarget": Scope.OPERATE,
+    "limitTarget": Scope.OPERATE,
 }
 """By the id of the operation; health and documentation are no operations, and open to all."""

@@ -118,3 +118,4 @@ def _add_target(router: APIRouter, api: TargetApi) -> None:
     add(target, api.show, methods=["GET"], **description.TARGET)
     add(f"{target}:pause", api.pause, methods=["POST"], **description.PAUSE)
     add(f"{target}:resume", api.resume, methods=["POST"], **description.RESUME)
+    add(f"{target}:limit", api.limit, methods=["POST"], **description.LIMIT)

@@ -14,7 +14,7 @@ log = get_logger()
 
 
 @contextmanager
-def audited(request: Request, action: str, **subject: str) -> Iterator[None]:
+def audited(request: Request, action: str, **subject: str | int | None) -> Iterator[None]:
     """Log `operator_action`: who did what to which subject, and what came of it.
 
     The outcome is `done`, `refused` by the task's state, `not_found`, or `unknown` where the store

@@ -17,6 +17,7 @@ from activation_gateway.api.submission import (
     LONGEST_TIMEOUT_S,
     SHORTEST_TIMEOUT_S,
 )
+from activation_gateway.api.target import LARGEST_LIMIT
 
 SUMMARY: Final = "Switches customer equipment on: takes a request at once, and tells how it ended."
 
@@ -81,6 +82,24 @@ _STORE_AWAY: Final = problem(
 )
 _COMMON: Final[Mapping[int | str, Json]] = {500: _UNFORESEEN, 503: _STORE_AWAY}
 
+_UNREAD: Final[Mapping[int | str, Json]] = {
+    408: problem(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "The body came too slowly.",
+        "The body did not arrive within 30 s",
+    ),
+    413: problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "The body is too large.",
+        f"The body is larger than {LARGEST_BODY_BYTES} bytes",
+    ),
+    415: problem(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "The body is not JSON.",
+        "The body must be application/json, not text/plain",
+    ),
+}
+
 _SUBMISSION: Final = {
     "title": "Submission",
     "type": "object",
@@ -130,21 +149,7 @@ SUBMIT: Final[dict[str, Any]] = {
         404: either(
             shown("The id is no serial number.", equipment=EQUIPMENT_NOT_FOUND), _NO_ADDRESS
         ),
-        408: problem(
-            HTTPStatus.REQUEST_TIMEOUT,
-            "The body came too slowly.",
-            "The body did not arrive within 30 s",
-        ),
-        413: problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "The body is too large.",
-            f"The body is larger than {LARGEST_BODY_BYTES} bytes",
-        ),
-        415: problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "The body is not JSON.",
-            "The body must be application/json, not text/plain",
-        ),
+        **_UNREAD,
         422: problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "The body breaks a rule, or the Idempotency-Key was used for a different one.",
@@ -312,6 +317,7 @@ TARGET: Final[dict[str, Any]] = {
             "How it stands for all workers.",
             closed=examples.TARGET_CLOSED,
             open=examples.TARGET_OPEN,
+            overloaded=examples.TARGET_OVERLOADED,
         ),
         **_COMMON,
     },
@@ -337,5 +343,56 @@ RESUME: Final[dict[str, Any]] = {
     "responses": {
         200: shown("It is called at once, whatever held it back.", closed=examples.TARGET_CLOSED),
         **_COMMON,
+    },
+}
+
+LIMIT: Final[dict[str, Any]] = {
+    "operation_id": "limitTarget",
+    "summary": "Say how many calls of the provisioning system there may be at once",
+    "tags": _OPERATIONS,
+    "responses": {
+        200: shown(
+            "Of all workers together; what was learned of it is forgotten.",
+            limited=examples.TARGET_LIMITED,
+        ),
+        400: problem(
+            HTTPStatus.BAD_REQUEST,
+            "The body cannot be read as JSON.",
+            "The body cannot be read as JSON: Expecting value at line 1 column 14",
+        ),
+        **_UNREAD,
+        422: problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "The body breaks a rule.",
+            Fault(f"must be null, or an integer from 1 to {LARGEST_LIMIT}", pointer="/maxCalls"),
+        ),
+        **_COMMON,
+    },
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "title": "TargetLimit",
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["maxCalls"],
+                        "properties": {
+                            "maxCalls": {
+                                "type": ["integer", "null"],
+                                "minimum": 1,
+                                "maximum": LARGEST_LIMIT,
+                                "description": "null: as many as it bears.",
+                            }
+                        },
+                    },
+                    "examples": {
+                        "so many": {"value": {"maxCalls": 20}},
+                        "as many as it bears": {"value": {"maxCalls": None}},
+                    },
+                }
+            },
+        },
     },
 }

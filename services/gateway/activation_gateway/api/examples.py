@@ -88,7 +88,16 @@ STATUS: Final = SystemStatus(
     queue=BrokerStatus(connected=True, ready=110, consumers=2, dead=0),
 )
 TARGET_CLOSED: Final = TargetStatus(
-    state=Standing.CLOSED, why=None, held_until=None, openings=0, prober=None, paused_at=None
+    state=Standing.CLOSED,
+    why=None,
+    held_until=None,
+    openings=0,
+    prober=None,
+    paused_at=None,
+    under_way=30,
+    limit=None,
+    max_calls=None,
+    overloaded_at=None,
 )
 TARGET_OPEN: Final = replace(
     TARGET_CLOSED,
@@ -97,4 +106,6 @@ TARGET_OPEN: Final = replace(
     held_until=_FINISHED_AT,
     openings=2,
 )
+TARGET_OVERLOADED: Final = replace(TARGET_CLOSED, limit=31, overloaded_at=_ACCEPTED_AT)
+TARGET_LIMITED: Final = replace(TARGET_CLOSED, limit=20, max_calls=20)
 TARGET_PAUSED: Final = replace(TARGET_CLOSED, state=Standing.PAUSED, paused_at=_ACCEPTED_AT)
