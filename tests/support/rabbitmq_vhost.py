@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
@@ -10,6 +10,8 @@ from urllib.parse import quote, urlsplit
 import aio_pika
 import httpx
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aiormq import spec
+from aiormq.exceptions import ChannelNotFoundEntity
 
 from activation.broker import Delivery, Queues, RabbitMQ
 
@@ -54,10 +56,13 @@ class Vhost:
         async with self._connection.channel() as channel:
             yield channel
 
-    async def put(self, body: bytes, *, queue: str = TASKS) -> None:
+    async def put(self, body: bytes, *, properties: spec.Basic.Properties | None = None) -> None:
         """Publish a body as a stranger would."""
         async with self.channel() as channel:
-            await channel.default_exchange.publish(aio_pika.Message(body), queue, timeout=LIMIT_S)
+            bare = await channel.get_underlay_channel()
+            await bare.basic_publish(
+                body, routing_key=TASKS, properties=properties, timeout=LIMIT_S
+            )
 
     async def take(self, queue: str = TASKS) -> AbstractIncomingMessage:
         """Take a message that must be there out of a queue."""
@@ -77,6 +82,12 @@ class Vhost:
         async with asyncio.timeout(LIMIT_S):
             while await self.waiting(queue) != count:  # noqa: ASYNC110  # the server does not tell
                 await asyncio.sleep(0.02)
+
+    async def empty(self, queue: str) -> None:
+        """Throw the messages of a queue away, if it exists."""
+        async with self.channel() as channel:
+            with suppress(ChannelNotFoundEntity):
+                await (await channel.get_queue(queue)).purge(timeout=LIMIT_S)
 
     async def delete_queue(self, queue: str = TASKS) -> None:
         """Delete a queue as an operator does."""

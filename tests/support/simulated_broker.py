@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 from aiormq import spec
 
 from activation.broker import Delivery, Queues, write_message
+from activation.broker.properties import fault_of
 from activation.domain.task import TaskId
 from activation.errors import BrokerUnavailableError
 from activation.ports import Ready
@@ -42,6 +43,10 @@ class SimulatedDelivery:
     @property
     def body(self) -> bytes:
         return self._message.body
+
+    @property
+    def fault(self) -> str | None:
+        return fault_of(self._message.properties)
 
     @property
     def queue(self) -> str:

@@ -49,14 +49,33 @@ async def test_delivery_of_task_leased_by_another_is_acknowledged_and_dropped() 
     assert world.broker.settlements == ["ack"]
 
 
-async def test_delivery_of_unknown_task_is_acknowledged_and_dropped() -> None:
-    """A task that was purged meanwhile leaves nothing to do."""
+async def test_delivery_of_unknown_task_is_a_dead_letter() -> None:
+    """Nothing can be done for it, but it is evidence: of a wrong database, or of a forgery."""
+    task_id = new_task().id
     async with World() as world:
-        world.broker.repeat(new_task().id)
+        with capture_logs() as logs:
+            world.broker.repeat(task_id)
+            await world.settled()
+
+    [said] = [line for line in logs if line["event"] == "message_unreadable"]
+    assert world.handler.calls == []
+    assert world.broker.settlements == ["dead_letter"]
+    assert said["error"] == f"the store has no task {task_id}"
+
+
+async def test_message_of_another_content_type_is_a_dead_letter() -> None:
+    """Its body could be read, but nobody says that it should be."""
+    async with World(workers=0) as world:
+        task_id = await world.submit()
+        await world.run_until(lambda: bool(world.broker.waiting))
+        world.broker.waiting[0].properties.content_type = "text/plain"
+        world.start_worker()
+        await world.run_until(lambda: bool(world.broker.dead))
+        task = await world.store.get(task_id)
         await world.settled()
 
-    assert world.handler.calls == []
-    assert world.broker.settlements == ["ack"]
+    assert task is not None
+    assert task.attempt == 0
 
 
 async def test_two_deliveries_at_once_make_one_call() -> None:

@@ -38,10 +38,9 @@ ATTEMPT_DURATION = Histogram(
 )
 
 RUNNING_HERE: Final = "running_here"
-UNKNOWN: Final = "unknown"
 
 # A counter that begins with its first event hides that event from `increase`.
-for _why in (RUNNING_HERE, UNKNOWN, *State):
+for _why in (RUNNING_HERE, *State):
     ABSORBED.labels(_why)
 for _reason, _meaning in REASONS.items():
     if _reason not in {Reason.WORKER_LOST, Reason.CANCELLED}:  # never the outcome of a call

@@ -165,6 +165,8 @@ class Worker:
 
     async def _settle(self, delivery: Delivery) -> None:
         try:
+            if delivery.fault is not None:
+                raise UnreadableMessageError(delivery.fault)
             task_id = read_message(delivery.body)
             with about({TASK_ID: str(task_id), MESSAGE_ID: str(task_id)}):
                 await self._take(delivery, task_id)
@@ -208,7 +210,7 @@ class Worker:
             self._gate.full()
             return False
         if isinstance(claim, Refused):
-            self._absorb(claim)
+            self._absorb(task_id, claim.state)
             await delivery.ack()
             return True
         described: Attributes = {
@@ -252,11 +254,12 @@ class Worker:
             del self._running[claim.task_id]
         await run.settle(ended=state in ENDED)
 
-    def _absorb(self, refused: Refused) -> None:
-        why = metrics.UNKNOWN if refused.state is None else refused.state.value
-        metrics.ABSORBED.labels(why).inc()
+    def _absorb(self, task_id: TaskId, state: State | None) -> None:
+        if state is None:
+            raise UnreadableMessageError(f"the store has no task {task_id}")
+        metrics.ABSORBED.labels(state.value).inc()
         describe({OUTCOME: "absorbed"})
-        log.info("delivery_absorbed", task_id=str(refused.task_id), state=why)
+        log.info("delivery_absorbed", task_id=str(task_id), state=state.value)
 
     def _report(self, bound: Logger, result: Result, state: State | None) -> None:
         """Log and count how an attempt ended."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import AMQPError
 
+from activation.broker.properties import fault_of
 from activation.telemetry.logging import get_logger
 
 log = get_logger()
@@ -18,7 +19,7 @@ class RabbitDelivery:
     settling it is then neither possible nor needed.
     """
 
-    __slots__ = ("_channel", "_lost", "_tag", "_timeout_s", "body", "queue", "traceparent")
+    __slots__ = ("_channel", "_lost", "_tag", "_timeout_s", "body", "fault", "queue", "traceparent")
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class RabbitDelivery:
         timeout_s: float,
     ) -> None:
         self.body = bytes(message.body)
+        self.fault = fault_of(message.header.properties)
         self.queue = message.routing_key or ""
         self.traceparent = _traceparent(message)
         self._tag = message.delivery_tag or 0

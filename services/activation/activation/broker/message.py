@@ -6,6 +6,7 @@ from uuid import UUID
 import orjson
 from aiormq import spec
 
+from activation.broker.properties import JSON
 from activation.domain.task import TaskId
 from activation.errors import ActivationError
 from activation.ports import Ready
@@ -17,7 +18,7 @@ _LARGEST_BYTES: Final = 4096
 
 
 class UnreadableMessageError(ActivationError):
-    """A message that no version of this code can have meant for us."""
+    """A message that cannot have been meant for us, or is about nothing; the text says why."""
 
 
 def write_message(ready: Ready, traceparent: str | None) -> tuple[bytes, spec.Basic.Properties]:
@@ -29,7 +30,7 @@ def write_message(ready: Ready, traceparent: str | None) -> tuple[bytes, spec.Ba
     """
     task_id = str(ready.task_id)
     properties = spec.Basic.Properties(
-        content_type="application/json",
+        content_type=JSON,
         delivery_mode=_PERSISTENT,
         message_id=task_id,
         message_type=_TYPE,

@@ -18,6 +18,11 @@ class Delivery(Protocol):
         ...
 
     @property
+    def fault(self) -> str | None:
+        """Why the message cannot be one of ours, whatever its body; None if it may be."""
+        ...
+
+    @property
     def queue(self) -> str:
         """Where it was published to."""
         ...
