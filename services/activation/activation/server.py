@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from activation.errors import StartError
+from activation.http_protocol import BoundedProtocol
 
 
 class HttpServer(uvicorn.Server):
@@ -29,6 +30,7 @@ class HttpServer(uvicorn.Server):
                 proxy_headers=False,
                 date_header=True,
                 lifespan="off",
+                http=BoundedProtocol,
                 ws="none",  # no address is one
                 backlog=4096,
                 timeout_graceful_shutdown=max(1, round(shutdown_s)),
