@@ -28,7 +28,10 @@ def get(target: bytes, version: bytes = b"1.1") -> bytes:
 REFUSED: Final = {
     "header with NUL": (400, post(headers=b"X-A: a\0b\r\n")),
     "key that is no ASCII": (400, post(headers=b"Idempotency-Key: \xff\xfe\r\n")),
-    "media type that is no ASCII": (415, LINE + b"Content-Type: \xff\r\nContent-Length: 2\r\n\r\n{}"),
+    "media type that is no ASCII": (
+        415,
+        LINE + b"Content-Type: \xff\r\nContent-Length: 2\r\n\r\n{}",
+    ),
     "two lengths": (400, post(headers=b"Content-Length: 3\r\n")),
     "negative length": (400, LINE + JSON + b"Content-Length: -2\r\n\r\n{}"),
     "absurd length": (400, LINE + JSON + b"Content-Length: 99999999999999999999999\r\n\r\n{}"),
@@ -42,7 +45,10 @@ REFUSED: Final = {
     "body with NUL": (400, post(b'{"parameters": {"a": "\0"}}')),
     "body that is not UTF-8": (400, post(b'{"parameters": {"a": "\xff\xfe"}}')),
     "name twice": (422, post(b'{"timeoutInSeconds": 1, "timeoutInSeconds": 2}')),
-    "equipment with NUL": (404, b"POST /api/v1/equipment/cpe/ABC%00123 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "equipment with NUL": (
+        404,
+        b"POST /api/v1/equipment/cpe/ABC%00123 HTTP/1.1\r\nHost: a\r\n\r\n",
+    ),
     "query with NUL": (422, get(b"/api/v1/tasks?equipment=ABC%00123")),
     "query that is not UTF-8": (422, get(b"/api/v1/tasks?cursor=%ff%fe&limit=%ff")),
     "target that is not ASCII": (400, get(b"/api/v1/\xff\xfe")),

@@ -130,8 +130,9 @@ _VALUES = st.recursive(
 _BODIES = st.one_of(
     st.binary(max_size=200),
     _VALUES.map(lambda value: json.dumps(value).encode()),
-    st.fixed_dictionaries({"version": st.just(1) | _VALUES, "taskId": st.uuids().map(str) | _VALUES})
-    .map(lambda value: json.dumps(value).encode()),
+    st.fixed_dictionaries(
+        {"version": st.just(1) | _VALUES, "taskId": st.uuids().map(str) | _VALUES}
+    ).map(lambda value: json.dumps(value).encode()),
 )
 _PROPERTIES = st.sampled_from([*HOSTILE.values(), typed(_JSON), typed("text/html")])
 

@@ -3,6 +3,7 @@
 import asyncio
 import queue
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from activation.store.memory import MemoryStore
 from activation.telemetry.admin import Readiness
 from activation.telemetry.masking import Masker
 from activation_gateway.api.app import create_app
+from activation_gateway.api.guard import Guard
+from activation_gateway.api_keys import ApiKey
 from activation_gateway.endings import Endings
 from activation_gateway.intake import Intake
 from activation_gateway.relay import QueueStatus
@@ -33,6 +36,10 @@ Act = Callable[[Claim], Result | None]
 class CliGateway(httpx.AsyncBaseTransport):
     """Answers requests in the event loop of whoever opens it; the store outlives each opening.
 
+    Args:
+        clock: The time of the store.
+        keys: The API keys that it asks for; None: it asks for none.
+
     Attributes:
         acts: What the worker does with the tasks of a device; None leaves the task running.
         store: The store, for tests that prepare or examine it.
@@ -40,7 +47,8 @@ class CliGateway(httpx.AsyncBaseTransport):
         before: Called with each request first; it may answer instead of the gateway.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, keys: Sequence[ApiKey] | None = None) -> None:
+        self._keys = keys
         self.acts: dict[str, Act] = {}
         self.store = MemoryStore(clock)
         self.requests: list[tuple[str, str]] = []
@@ -77,6 +85,9 @@ class CliGateway(httpx.AsyncBaseTransport):
         return self.before(request) or await self._transport.handle_async_request(request)
 
     def _create_app(self, intake: Intake, endings: Endings) -> FastAPI:
+        guard = None
+        if (keys := self._keys) is not None:
+            guard = Guard(lambda: keys, now=self.store.now, monotonic_s=time.monotonic)
         return create_app(
             store=self.store,
             intake=intake,
@@ -86,6 +97,7 @@ class CliGateway(httpx.AsyncBaseTransport):
             policy_max_attempts=5,
             queue_status=_queue_status,
             new_id=lambda: TaskId(uuid7()),
+            guard=guard,
         )
 
     async def _work(self) -> None:

@@ -165,9 +165,7 @@ class Worker:
 
     async def _settle(self, delivery: Delivery) -> None:
         try:
-            if delivery.fault is not None:
-                raise UnreadableMessageError(delivery.fault)
-            task_id = read_message(delivery.body)
+            task_id = _task_of(delivery)
             with about({TASK_ID: str(task_id), MESSAGE_ID: str(task_id)}):
                 await self._take(delivery, task_id)
         except UnreadableMessageError as error:
@@ -345,3 +343,9 @@ class Worker:
     async def _wait_for_carriers(self, limit_s: float) -> None:
         if self._carrying:
             await asyncio.wait(self._carrying, timeout=limit_s)
+
+
+def _task_of(delivery: Delivery) -> TaskId:
+    if delivery.fault is not None:
+        raise UnreadableMessageError(delivery.fault)
+    return read_message(delivery.body)

@@ -1,8 +1,8 @@
 """Properties of messages, whatever a stranger wrote into them.
 
 pamqp raises on names that are not UTF-8, on times beyond all years and on tables nested too deeply,
-and aiormq closes the connection then. The broker delivers such a message again, first of all, so one
-of them would stop every worker for ever. Here it arrives, and says that it cannot be read.
+and aiormq closes the connection then. The broker delivers such a message again, first of all, so
+one of them would stop every worker for ever. Here it arrives, and says that it cannot be read.
 """
 
 from typing import Final
