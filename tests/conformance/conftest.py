@@ -8,12 +8,14 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from activation.encryption import Cipher, new_encryption_key
 from activation.errors import StoreUnavailableError
 from activation.ports import TaskStore
 from activation.store import open_store
 from activation.store.memory import MemoryStore
 from tests.support import servers
 from tests.support.clock import VirtualClock
+from tests.support.encryption import FixedKeys
 from tests.support.simulation.store import SimulatedStore
 from tests.support.simulation.wire import Wire
 
@@ -45,11 +47,11 @@ async def migrated_database(postgres: servers.Postgres) -> AsyncIterator[str]:
         yield url
 
 
-@pytest.fixture(params=["memory", "simulated", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "simulated", "sqlite", "encrypted", "postgres"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a store with the present schema; PostgreSQL may hold another test's tasks."""
     match request.param:
-        case "sqlite":
+        case "sqlite" | "encrypted":
             path = tmp_path / "store.db"
             shutil.copy(request.getfixturevalue("migrated_file"), path)
             return f"sqlite:///{path}"
@@ -62,20 +64,32 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def store(store_url: str, clock: VirtualClock) -> AsyncIterator[TaskStore]:
+def cipher(request: pytest.FixtureRequest) -> Cipher | None:
+    """What encrypts the parameters in the store under test, if anything."""
+    if request.node.callspec.params.get("store_url") != "encrypted":
+        return None
+    return FixedKeys(new_encryption_key("test")).cipher
+
+
+@pytest.fixture
+async def store(
+    store_url: str, clock: VirtualClock, cipher: Cipher | None
+) -> AsyncIterator[TaskStore]:
     """An empty store."""
     if store_url.startswith("postgres"):
         await _truncate(store_url)
     if store_url == SIMULATED_URL:
         yield SimulatedStore(MemoryStore(clock), Wire(StoreUnavailableError))
         return
-    opened = await open_store(store_url, clock=clock, migrate_schema=False)
+    opened = await open_store(store_url, clock=clock, migrate_schema=False, cipher=cipher)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-async def twin(store: TaskStore, store_url: str, clock: VirtualClock) -> AsyncIterator[TaskStore]:
+async def twin(
+    store: TaskStore, store_url: str, clock: VirtualClock, cipher: Cipher | None
+) -> AsyncIterator[TaskStore]:
     """The same tasks as another process sees them; memory has only one process."""
     if isinstance(store, SimulatedStore):
         yield store.of_another_process()
@@ -83,7 +97,7 @@ async def twin(store: TaskStore, store_url: str, clock: VirtualClock) -> AsyncIt
     if store_url == MEMORY_URL:
         yield store
         return
-    opened = await open_store(store_url, clock=clock, migrate_schema=False)
+    opened = await open_store(store_url, clock=clock, migrate_schema=False, cipher=cipher)
     yield opened
     await opened.close()
 

@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from activation.errors import StartError
-from activation_gateway.api_keys import ApiKey, KeyFileError, hash_of, new_key, read_keys
-from activation_gateway.key_file import KeyFile
+from activation.key_file import KeyFile, KeyFileError
+from activation_gateway.api_keys import ApiKey, hash_of, new_key, read_keys
 from activation_gateway.rate_limit import RateLimit, TokenBucket
 from activation_gateway.scopes import Scope
 from tests.support.world import VIRTUAL_TIME
@@ -124,12 +124,16 @@ def test_bucket_never_holds_more_than_its_burst() -> None:
     assert taken == [0.0, 0.0, 1.0]
 
 
-def ids(keys: KeyFile) -> list[str]:
+def ids(keys: KeyFile[ApiKey]) -> list[str]:
     return [key.id for key in keys.current()]
 
 
-async def opened(path: Path) -> KeyFile:
-    key_file = KeyFile(path, every_s=5.0)
+def file_at(path: Path) -> KeyFile[ApiKey]:
+    return KeyFile(path, read_keys, kind="api_keys", every_s=5.0)
+
+
+async def opened(path: Path) -> KeyFile[ApiKey]:
+    key_file = file_at(path)
     await key_file.open()
     return key_file
 
@@ -205,7 +209,7 @@ async def test_file_is_looked_at_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every few seconds, until cancelled."""
-    key_file = KeyFile(tmp_path / "keys.yaml", every_s=5.0)
+    key_file = file_at(tmp_path / "keys.yaml")
     looks: list[float] = []
 
     async def look() -> None:

@@ -19,6 +19,7 @@ from activation.domain.outcome import REASONS, Meaning, Reason, reason_for_statu
         (Reason.NO_ANSWER, Meaning.UNKNOWN),
         (Reason.WORKER_LOST, Meaning.UNKNOWN),
         (Reason.DRAINED, Meaning.WITHDRAWN),
+        (Reason.LOCKED, Meaning.TRANSIENT),
         (Reason.CANCELLED, Meaning.WITHDRAWN),
     ],
 )

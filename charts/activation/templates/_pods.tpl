@@ -100,3 +100,25 @@ topologySpreadConstraints:
 - name: ACTIVATION_AMQP_URL
   valueFrom: {secretKeyRef: {name: {{ include "activation.brokerSecret" . }}, key: amqp-url}}
 {{- end }}
+
+{{/* Where a container finds the keys of Secrets that are given: (dict name secret …). */}}
+{{- define "activation.keyMounts" -}}
+{{- if compact (values .) }}
+volumeMounts:
+  # The folder and not the file: a file alone would never change.
+  {{- range $name, $secret := . }}{{ if $secret }}
+  - {name: {{ $name }}, mountPath: /etc/activation/{{ $name }}, readOnly: true}
+  {{- end }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* The volumes of these. */}}
+{{- define "activation.keyVolumes" -}}
+{{- if compact (values .) }}
+volumes:
+  {{- range $name, $secret := . }}{{ if $secret }}
+  - name: {{ $name }}
+    secret: {secretName: {{ $secret }}}
+  {{- end }}{{ end }}
+{{- end }}
+{{- end }}

@@ -23,6 +23,9 @@ ACTIVATION_MAX_ATTEMPTS: {{ .Values.retry.maxAttempts | quote }}
 ACTIVATION_RETRY_BASE_S: {{ .Values.retry.baseSeconds | quote }}
 ACTIVATION_RETRY_CAP_S: {{ .Values.retry.capSeconds | quote }}
 ACTIVATION_RETRY_PROVISIONING_ERRORS: {{ .Values.retry.provisioningErrors | quote }}
+{{- if .Values.encryption.existingSecret }}
+ACTIVATION_ENCRYPTION_KEYS_FILE: /etc/activation/encryption-keys/keys.yaml
+{{- end }}
 {{- end }}
 
 {{- define "activation.settings.gateway" -}}

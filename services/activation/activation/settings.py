@@ -6,6 +6,7 @@ Each service composes its own class of these parts and reads it once, in `main()
 
 import socket
 import sys
+from pathlib import Path
 from typing import Annotated, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -61,6 +62,10 @@ class StoreSettings(Settings):
     store_pool_size: Annotated[int, Field(ge=1, le=100)] = 8
     migrate_at_start: bool = True  # False: wait until `activation-migrate` has run
     publish_lease_s: Seconds = 10.0  # a relay's time to publish before others may try
+    # YAML, as `activation keys encryption` writes it: the first key encrypts the parameters of new
+    # tasks, all decrypt. Without it parameters are stored as they are.
+    encryption_keys_file: Path | None = None
+    encryption_keys_poll_s: Seconds = 5.0  # how soon a change of the file holds
     key_lifetime_s: Seconds = 86_400.0  # how long an Idempotency-Key is remembered
 
 

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from activation.encryption import Cipher, EncryptionKey, read_encryption_keys
 from activation.errors import StoreUnavailableError
+from activation.key_file import KeyFile
 from activation.ports import TaskStore
 from activation.settings import StoreSettings
 from activation.store import Schema, migrate_store, open_store
@@ -17,7 +19,27 @@ log = get_logger()
 _Result = TypeVar("_Result")
 
 
-async def open_store_patiently(settings: StoreSettings, stop: asyncio.Event) -> TaskStore | None:
+async def open_encryption_keys(settings: StoreSettings) -> KeyFile[EncryptionKey] | None:
+    """Return the file of keys that parameters are encrypted with; None: they are not.
+
+    Raises:
+        StartError: It cannot be used.
+    """
+    if settings.encryption_keys_file is None:
+        return None
+    keys = KeyFile(
+        settings.encryption_keys_file,
+        read_encryption_keys,
+        kind="encryption_keys",
+        every_s=settings.encryption_keys_poll_s,
+    )
+    await keys.open()
+    return keys
+
+
+async def open_store_patiently(
+    settings: StoreSettings, stop: asyncio.Event, keys: KeyFile[EncryptionKey] | None
+) -> TaskStore | None:
     """Open the store, however long it takes to come up; None if told to stop before.
 
     Raises:
@@ -31,6 +53,7 @@ async def open_store_patiently(settings: StoreSettings, stop: asyncio.Event) -> 
             publish_lease_s=settings.publish_lease_s,
             key_lifetime_s=settings.key_lifetime_s,
             migrate_schema=settings.migrate_at_start,
+            cipher=None if keys is None else Cipher(keys.current, look=keys.look),
         ),
         stop,
     )

@@ -1,22 +1,20 @@
-"""`keys`: making the API keys that a gateway asks for."""
+"""`keys`: making API keys, and keys that encrypt parameters."""
 
 import json
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from activation_cli.options import Json, expiry
 from activation_cli.session import Target
 
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 app = typer.Typer(
-    name="keys", help="Make API keys for a gateway that asks for them.", no_args_is_help=True
+    name="keys", help="Make API keys, and keys that encrypt parameters.", no_args_is_help=True
 )
-
-
-@app.callback()
-def keys() -> None:
-    """Keep `new` a command of its own while it is the only one."""
 
 
 @app.command()
@@ -65,12 +63,38 @@ def new(
     try:
         line = ApiKey.model_validate(entry).line()
     except ValidationError as error:
-        fault = error.errors()[0]
-        said = fault["msg"].removeprefix("Value error, ")
-        raise typer.BadParameter(": ".join([*map(str, fault["loc"]), said])) from None
+        raise _wrong(error) from None
     target: Target = ctx.obj
     if as_json or target.as_json:
         print(json.dumps({"key": key, "line": line}))
         return
     typer.echo(f"the key, shown this once: {key}", err=True)
     print(line)
+
+
+@app.command()
+def encryption(
+    *,
+    key_id: Annotated[
+        str, typer.Option("--id", metavar="NAME", help="Names it beside what it encrypts.")
+    ],
+) -> None:
+    """Make a key that encrypts the parameters of tasks.
+
+    stdout is the line for the file that ACTIVATION_ENCRYPTION_KEYS_FILE names to gateways and
+    workers. It is the secret itself: what it has encrypted is lost without it.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415  # too slow for --help
+
+    from activation.encryption import new_encryption_key  # noqa: PLC0415  # the same
+
+    try:
+        print(new_encryption_key(key_id).line())
+    except ValidationError as error:
+        raise _wrong(error) from None
+
+
+def _wrong(error: "ValidationError") -> typer.BadParameter:
+    fault = error.errors()[0]
+    said = fault["msg"].removeprefix("Value error, ")
+    return typer.BadParameter(": ".join([*map(str, fault["loc"]), said]))

@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Sequence
 from typing import Annotated, Final
 
-import yaml
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -18,21 +17,16 @@ from pydantic import (
     ConfigDict,
     Field,
     TypeAdapter,
-    ValidationError,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 
-from activation.errors import ActivationError
+from activation.key_file import read_entries
 from activation_gateway.rate_limit import RateLimit
 from activation_gateway.scopes import Scope
 
 _PREFIX: Final = "act_"  # by which a person, or a scanner for lost secrets, knows a key
 _KEY_BYTES: Final = 32
-
-
-class KeyFileError(ActivationError):
-    """The file of keys cannot be used; the message says what is wrong where, and quotes nothing."""
 
 
 def _refuse_number(expires: object) -> object:
@@ -101,27 +95,4 @@ def read_keys(content: bytes) -> Sequence[ApiKey]:
     Raises:
         KeyFileError: It is none.
     """
-    try:
-        entries = yaml.safe_load(content)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: February 30
-        mark = getattr(error, "problem_mark", None)
-        where = f"; see line {mark.line + 1}" if mark else ""
-        raise KeyFileError(f"it cannot be read as YAML{where}") from None
-    try:
-        keys = _ENTRIES.validate_python(entries)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        told = (_told(fault["loc"], fault["msg"]) for fault in faults)
-        raise KeyFileError("; ".join(told)) from None
-    for name in ("id", "sha256"):
-        if len({getattr(key, name) for key in keys}) < len(keys):
-            raise KeyFileError(f"two keys have the same {name}")
-    return keys
-
-
-def _told(place: tuple[int | str, ...], message: str) -> str:
-    if not place:
-        return "it must be a list of keys"
-    number, *path = place
-    where = ", ".join([f"key {int(number) + 1}", *map(str, path)])
-    return f"{where}: {message.removeprefix('Value error, ')}"
+    return read_entries(content, _ENTRIES, unique=("id", "sha256"))

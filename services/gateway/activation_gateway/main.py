@@ -7,19 +7,21 @@ from uuid_utils.compat import uuid7
 
 from activation.broker import Broker, Queues, RabbitMQ
 from activation.domain.task import TaskId
+from activation.encryption import EncryptionKey
+from activation.key_file import KeyFile
 from activation.ports import TaskStore
 from activation.server import HttpServer
 from activation.service import run_service
-from activation.start import open_store_patiently
+from activation.start import open_encryption_keys, open_store_patiently
 from activation.telemetry.admin import Readiness, admin_app
 from activation.telemetry.logging import get_logger
 from activation.telemetry.masking import Masker
 from activation.telemetry.metrics import tell_build
 from activation_gateway.api.app import create_app
 from activation_gateway.api.guard import Guard
+from activation_gateway.api_keys import ApiKey, read_keys
 from activation_gateway.endings import Endings
 from activation_gateway.intake import Intake
-from activation_gateway.key_file import KeyFile
 from activation_gateway.observer import Observer
 from activation_gateway.reaper import Reaper
 from activation_gateway.relay import Relay
@@ -35,17 +37,23 @@ def main() -> None:
 
 async def _open(settings: GatewaySettings, stop: asyncio.Event) -> None:
     tell_build("gateway")
-    store = await open_store_patiently(settings, stop)
+    encryption_keys = await open_encryption_keys(settings)
+    store = await open_store_patiently(settings, stop, encryption_keys)
     if store is None:
         return
     try:
-        await _work(settings, stop, store)
+        await _work(settings, stop, store, encryption_keys)
     finally:
         await store.close()
 
 
-async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore) -> None:
-    key_file = await _open_key_file(settings)
+async def _work(
+    settings: GatewaySettings,
+    stop: asyncio.Event,
+    store: TaskStore,
+    encryption_keys: KeyFile[EncryptionKey] | None,
+) -> None:
+    api_keys = await _open_api_keys(settings)
     queues = Queues(settings.task_queue, settings.dead_queue)
     rabbitmq = RabbitMQ(
         settings.amqp_url.get_secret_value(),
@@ -79,8 +87,8 @@ async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore
     )
     observer = Observer(store)
     guard = None
-    if key_file is not None:
-        guard = Guard(key_file.current, now=store.now, monotonic_s=time.monotonic)
+    if api_keys is not None:
+        guard = Guard(api_keys.current, now=store.now, monotonic_s=time.monotonic)
     readiness = Readiness({"store": store.ping})
     app = create_app(
         store=store,
@@ -99,7 +107,7 @@ async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore
     async with asyncio.TaskGroup() as group:
         background = [
             group.create_task(work.run(), name=type(work).__name__)
-            for work in (intake, relay, endings, reaper, observer, key_file)
+            for work in (intake, relay, endings, reaper, observer, api_keys, encryption_keys)
             if work is not None
         ]
         serving = group.create_task(api.serve_until(answered), name="api")
@@ -116,10 +124,12 @@ async def _work(settings: GatewaySettings, stop: asyncio.Event, store: TaskStore
             task.cancel()
 
 
-async def _open_key_file(settings: GatewaySettings) -> KeyFile | None:
+async def _open_api_keys(settings: GatewaySettings) -> KeyFile[ApiKey] | None:
     """Return the file of API keys; None where no key is asked for."""
     if settings.api_keys_file is None:
         return None
-    key_file = KeyFile(settings.api_keys_file, every_s=settings.api_keys_poll_s)
-    await key_file.open()
-    return key_file
+    keys = KeyFile(
+        settings.api_keys_file, read_keys, kind="api_keys", every_s=settings.api_keys_poll_s
+    )
+    await keys.open()
+    return keys

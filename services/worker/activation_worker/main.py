@@ -3,10 +3,12 @@
 import asyncio
 
 from activation.broker import Broker, Queues, RabbitMQ
+from activation.encryption import EncryptionKey
+from activation.key_file import KeyFile
 from activation.ports import TaskStore
 from activation.server import HttpServer
 from activation.service import run_service
-from activation.start import open_store_patiently
+from activation.start import open_encryption_keys, open_store_patiently
 from activation.telemetry.admin import Readiness, admin_app
 from activation.telemetry.masking import Masker
 from activation.telemetry.metrics import tell_build
@@ -22,7 +24,8 @@ def main() -> None:
 
 async def _open(settings: WorkerSettings, stop: asyncio.Event) -> None:
     tell_build("worker")
-    store = await open_store_patiently(settings, stop)
+    encryption_keys = await open_encryption_keys(settings)
+    store = await open_store_patiently(settings, stop, encryption_keys)
     if store is None:
         return
     handler = HttpHandler(
@@ -34,14 +37,18 @@ async def _open(settings: WorkerSettings, stop: asyncio.Event) -> None:
         asks=settings.ask_handler,
     )
     try:
-        await _work(settings, stop, store, handler)
+        await _work(settings, stop, store, handler, encryption_keys)
     finally:
         await handler.close()
         await store.close()
 
 
 async def _work(
-    settings: WorkerSettings, stop: asyncio.Event, store: TaskStore, handler: HttpHandler
+    settings: WorkerSettings,
+    stop: asyncio.Event,
+    store: TaskStore,
+    handler: HttpHandler,
+    encryption_keys: KeyFile[EncryptionKey] | None,
 ) -> None:
     rabbitmq = RabbitMQ(
         settings.amqp_url.get_secret_value(),
@@ -66,5 +73,8 @@ async def _work(
     drained = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(admin.serve_until(drained), name="admin")
+        looking = encryption_keys and group.create_task(encryption_keys.run(), name="keys")
         await worker.run(stop, drain_s=settings.drain_s)
         drained.set()
+        if looking is not None:
+            looking.cancel()

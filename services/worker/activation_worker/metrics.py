@@ -43,7 +43,11 @@ RUNNING_HERE: Final = "running_here"
 for _why in (RUNNING_HERE, *State):
     ABSORBED.labels(_why)
 for _reason, _meaning in REASONS.items():
-    if _reason not in {Reason.WORKER_LOST, Reason.CANCELLED}:  # never the outcome of a call
+    if _reason not in {
+        Reason.WORKER_LOST,
+        Reason.LOCKED,
+        Reason.CANCELLED,
+    }:  # never the outcome of a call
         ATTEMPTS.labels(_reason.value)
         if _meaning not in {Meaning.SUCCESS, Meaning.PERMANENT}:
             RETRIES.labels(_reason.value)

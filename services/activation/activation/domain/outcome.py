@@ -23,6 +23,7 @@ class Reason(StrEnum):
     NO_ANSWER = "no_answer"  # nothing within the deadline: it may have acted
     WORKER_LOST = "worker_lost"  # the lease ran out: it may have acted
     DRAINED = "drained"  # the worker was stopped before the answer came
+    LOCKED = "locked"  # the key that its parameters are encrypted with was missing: no call
     CANCELLED = "cancelled"  # by the client or an operator
 
 
@@ -48,6 +49,7 @@ REASONS: Final[dict[Reason, Meaning]] = {
     Reason.NO_ANSWER: Meaning.UNKNOWN,
     Reason.WORKER_LOST: Meaning.UNKNOWN,
     Reason.DRAINED: Meaning.WITHDRAWN,
+    Reason.LOCKED: Meaning.TRANSIENT,  # and not counted
     Reason.CANCELLED: Meaning.WITHDRAWN,
 }
 
@@ -61,6 +63,7 @@ UNCERTAIN: Final = frozenset(
         Reason.NO_ANSWER,
         Reason.WORKER_LOST,
         Reason.DRAINED,
+        Reason.LOCKED,  # for the attempt before it
     }
 )
 

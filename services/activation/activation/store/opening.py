@@ -1,7 +1,11 @@
 """Opening the store that a URL names."""
 
+from functools import partial
+
 from activation.clock import Clock, SystemClock
+from activation.encryption import Cipher
 from activation.ports import TaskStore
+from activation.store.encrypted import EncryptedStore
 from activation.store.memory import MemoryStore
 from activation.store.sql.database import Database, show_pool
 from activation.store.sql.migrate import Schema, migrate, require_schema
@@ -21,6 +25,7 @@ async def open_store(
     publish_lease_s: float = 10.0,
     key_lifetime_s: float = 86_400.0,
     migrate_schema: bool = True,
+    cipher: Cipher | None = None,
 ) -> TaskStore:
     """Open the store, with a schema that is up to date.
 
@@ -32,6 +37,7 @@ async def open_store(
         publish_lease_s: A relay's time to publish a message before others may try.
         key_lifetime_s: How long idempotency keys are known.
         migrate_schema: False: `activation-migrate` does that; only check that it has.
+        cipher: Encrypts the parameters of tasks; None, and in memory: nobody does.
 
     Raises:
         StartError: The URL cannot be used.
@@ -56,7 +62,8 @@ async def open_store(
         database = await PostgresDatabase.open(parsed, pool_size=pool_size, timeout_s=timeout_s)
         notices = PostgresNotices(connect_options(parsed, timeout_s=timeout_s))
     show_pool(database)
-    return SqlStore(
+    make = SqlStore if cipher is None else partial(EncryptedStore, cipher)
+    return make(
         database,
         notices,
         clock=clock,

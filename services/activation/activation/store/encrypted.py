@@ -1,0 +1,144 @@
+"""A store that keeps parameters encrypted: they are plain in front of it, and nowhere behind."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from activation.domain.outcome import Outcome, Reason
+from activation.domain.retry import Verdict
+from activation.domain.task import Claim, NewTask, State, Task, TaskId
+from activation.encryption import Cipher, LockedError
+from activation.errors import KeyConflictError, StoreUnavailableError
+from activation.ports import Accepted, Cancellation, NotAccepted, Page, Refused, Result, TaskQuery
+from activation.store.sql.store import SqlStore
+from activation.telemetry.logging import get_logger
+
+_REST_S: Final = 30.0  # until a task whose key is missing is looked at again
+
+log = get_logger()
+
+
+class EncryptedStore(SqlStore):
+    """A `SqlStore` whose rows hold no parameters that can be read without a key.
+
+    A task whose key is missing waits: it is handed back without an attempt spent, time and again.
+
+    Args:
+        cipher: Encrypts.
+        database: See `SqlStore`, as all others.
+    """
+
+    def __init__(self, cipher: Cipher, *database: Any, **others: Any) -> None:
+        super().__init__(*database, **others)
+        self._cipher = cipher
+
+    async def accept(
+        self, tasks: Sequence[NewTask], *, max_waiting: int = 0
+    ) -> Sequence[Accepted | NotAccepted]:
+        """Store new tasks; see `TaskStore.accept`."""
+        sealed = [
+            replace(task, parameters=self._cipher.encrypt(task.id, task.parameters))
+            for task in tasks
+        ]
+        forms = [
+            self._cipher.fingerprints(task.idempotency.fingerprint) if task.idempotency else [""]
+            for task in sealed
+        ]
+        answers = [*await super().accept(_as(sealed, forms, 0), max_waiting=max_waiting)]
+        for form in range(1, max(map(len, forms), default=0)):
+            doubtful = [
+                n for n, answer in enumerate(answers) if isinstance(answer, KeyConflictError)
+            ]
+            if not doubtful:
+                break
+            again = _as([sealed[n] for n in doubtful], [forms[n] for n in doubtful], form)
+            found = await super().accept(again, max_waiting=max_waiting)
+            for n, answer in zip(doubtful, found, strict=True):
+                answers[n] = answer
+        return answers
+
+    async def claim(
+        self, task_ids: Sequence[TaskId], worker: str, lease_s: float
+    ) -> Sequence[Claim | Refused]:
+        """Begin attempts; see `TaskStore.claim`."""
+        claims = await super().claim(task_ids, worker, lease_s)
+        if any(isinstance(claim, Claim) and self._fault_of(claim) for claim in claims):
+            await self._cipher.look()  # the key may be newer than our last look
+        locked = [
+            (claim, fault)
+            for claim in claims
+            if isinstance(claim, Claim) and (fault := self._fault_of(claim))
+        ]
+        if locked:
+            await self._hand_back(locked)
+        kept_back = {claim.task_id for claim, _ in locked}
+        return [
+            Refused(claim.task_id, State.QUEUED)
+            if claim.task_id in kept_back
+            else self._opened(claim)
+            if isinstance(claim, Claim)
+            else claim
+            for claim in claims
+        ]
+
+    async def get(self, task_id: TaskId) -> Task | None:
+        """Return a task; see `TaskStore.get`."""
+        task = await super().get(task_id)
+        return None if task is None else self._shown(task)
+
+    async def search(self, query: TaskQuery) -> Page:
+        """List tasks; see `TaskStore.search`."""
+        page = await super().search(query)
+        return replace(page, tasks=[self._shown(task) for task in page.tasks])
+
+    async def cancel(self, task_id: TaskId) -> Cancellation | None:
+        """Cancel a task; see `TaskStore.cancel`."""
+        done = await super().cancel(task_id)
+        return None if done is None else replace(done, task=self._shown(done.task))
+
+    async def replay(self, task_id: TaskId, traceparent: str | None = None) -> Task | None:
+        """Queue a failed task again; see `TaskStore.replay`."""
+        task = await super().replay(task_id, traceparent)
+        return None if task is None else self._shown(task)
+
+    def _fault_of(self, claim: Claim) -> str | None:
+        try:
+            self._opened(claim)
+        except LockedError as error:
+            return str(error)
+        return None
+
+    def _opened(self, claim: Claim) -> Claim:
+        return replace(claim, parameters=self._cipher.decrypt(claim.task_id, claim.parameters))
+
+    def _shown(self, task: Task) -> Task:
+        """Decrypt for readers, who see all else of a task whose key is missing."""
+        try:
+            return replace(task, parameters=self._cipher.decrypt(task.id, task.parameters))
+        except LockedError as error:
+            return replace(task, parameters=json.dumps({"locked": str(error)}))
+
+    async def _hand_back(self, locked: Iterable[tuple[Claim, str]]) -> None:
+        verdict = Verdict(State.QUEUED, retry_in_s=_REST_S, counted=False)
+        results = []
+        for claim, fault in locked:
+            log.error("parameters_locked", task_id=str(claim.task_id), fault=fault)
+            results.append(Result(claim, Outcome(Reason.LOCKED, fault), verdict))
+        try:
+            await self.finish(results)
+        except StoreUnavailableError as error:  # then the leases run out
+            log.warning("hand_back_failed", tasks=len(results), error=str(error))
+
+
+def _as(tasks: Sequence[NewTask], forms: Sequence[Sequence[str]], form: int) -> Sequence[NewTask]:
+    """Give each task with a key the fingerprint of this form, or the last one that it has."""
+    return [
+        replace(
+            task,
+            idempotency=replace(task.idempotency, fingerprint=given[min(form, len(given) - 1)]),
+        )
+        if task.idempotency
+        else task
+        for task, given in zip(tasks, forms, strict=True)
+    ]
