@@ -189,3 +189,11 @@ def test_control_characters_of_others_do_not_reach_the_terminal() -> None:
     story = told(task(bad, state="failed", reason="refused", finishedAt=at(2)))
 
     assert all(sentence.isprintable() for sentence in story.sentences)
+
+
+def test_a_task_that_waits_for_its_key_has_advice() -> None:
+    """It never ends by itself, so nobody is told later."""
+    story = told(task(state="queued", reason="locked"))
+
+    assert story.advice is not None
+    assert "ACTIVATION_ENCRYPTION_KEYS_FILE" in story.advice

@@ -27,6 +27,8 @@ _ADVICE: Final = {
     "unreadable. When that is mended: `activation dead-letters replay`.",
     Reason.NO_ANSWER: "The device may be activated although no answer came. Ask the provisioning "
     "system before you replay; a repeat carries the same key.",
+    Reason.LOCKED: "Put the missing key back into the file that ACTIVATION_ENCRYPTION_KEYS_FILE "
+    "names to gateways and workers; the task then goes on by itself.",
     Reason.WORKER_LOST: "The device may be activated: workers died during the calls. Look at why "
     "they died, then `activation dead-letters replay`.",
 }
@@ -174,8 +176,12 @@ def _held_back(target: Target | None) -> Iterator[str]:
     )
 
 
+def _is_locked(task: Task) -> bool:
+    return task["state"] == State.QUEUED and task.get("reason") == Reason.LOCKED
+
+
 def _advice(task: Task) -> str | None:
     reason = task.get("reason")
-    if task["state"] != State.FAILED or reason is None:
+    if reason is None or (task["state"] != State.FAILED and not _is_locked(task)):
         return None
     return _ADVICE.get(Reason(reason)) if reason in list(Reason) else None

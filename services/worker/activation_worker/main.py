@@ -73,7 +73,9 @@ async def _work(
     drained = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(admin.serve_until(drained), name="admin")
-        looking = encryption_keys and group.create_task(encryption_keys.run(), name="keys")
+        looking = None
+        if encryption_keys is not None:
+            looking = group.create_task(encryption_keys.run(), name="encryption keys")
         await worker.run(stop, drain_s=settings.drain_s)
         drained.set()
         if looking is not None:

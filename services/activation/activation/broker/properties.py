@@ -32,4 +32,4 @@ def _unmarshal_anything(self: spec.Basic.Properties, flags: int, data: bytes) ->
 
 
 # aiormq offers no place between the socket and pamqp.
-spec.Basic.Properties.unmarshal = _unmarshal_anything  # type: ignore[method-assign]
+spec.Basic.Properties.unmarshal = _unmarshal_anything  # type: ignore[assignment,method-assign]

@@ -67,7 +67,7 @@ for _outcome in (_SUCCEEDED, _CANCELLED):
 for _reason, _meaning in REASONS.items():
     if _meaning is Meaning.PERMANENT:
         TASKS_FINISHED.labels(_REFUSED, _reason.value)
-    elif _meaning in {Meaning.TRANSIENT, Meaning.UNKNOWN}:
+    elif _meaning in {Meaning.TRANSIENT, Meaning.UNKNOWN} and _reason is not Reason.LOCKED:
         TASKS_FINISHED.labels(_DEAD_LETTERED, _reason.value)
 # The same for what counts against the objective: a fleet that scales has many a first dead letter.
 for _outcome in (_SUCCEEDED, _REFUSED, _DEAD_LETTERED, _CANCELLED):
