@@ -8,6 +8,7 @@ from uuid_utils.compat import uuid7
 from activation.broker import Broker, Queues, RabbitMQ
 from activation.domain.task import TaskId
 from activation.encryption import EncryptionKey
+from activation.garbage import spare_collector
 from activation.key_file import KeyFile
 from activation.ports import TaskStore
 from activation.server import HttpServer
@@ -104,6 +105,7 @@ async def _work(
     api = HttpServer(app, host=settings.host, port=settings.port, shutdown_s=settings.shutdown_s)
     admin = HttpServer(admin_app(readiness), host=settings.host, port=settings.admin_port)
     answered, done = asyncio.Event(), asyncio.Event()
+    spare_collector()
     async with asyncio.TaskGroup() as group:
         background = [
             group.create_task(work.run(), name=type(work).__name__)

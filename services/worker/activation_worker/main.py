@@ -4,6 +4,7 @@ import asyncio
 
 from activation.broker import Broker, Queues, RabbitMQ
 from activation.encryption import EncryptionKey
+from activation.garbage import spare_collector
 from activation.key_file import KeyFile
 from activation.ports import TaskStore
 from activation.server import HttpServer
@@ -71,6 +72,7 @@ async def _work(
     readiness = Readiness({"broker": worker.check, "store": store.ping})
     admin = HttpServer(admin_app(readiness), host=settings.host, port=settings.admin_port)
     drained = asyncio.Event()
+    spare_collector()
     async with asyncio.TaskGroup() as group:
         group.create_task(admin.serve_until(drained), name="admin")
         looking = None
