@@ -59,7 +59,8 @@ class ActivationEndpoint:
         uvicorn leaves a request alone when its client goes away. So work that was begun is
         completed, as a real provisioning system would complete it.
         """
-        with serving("POST", DEVICE, Headers(scope=scope).get("traceparent")):
+        with serving(f"POST {DEVICE}", Headers(scope=scope)):
+            describe({"http.request.method": "POST", "http.route": DEVICE})
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:

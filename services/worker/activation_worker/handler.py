@@ -12,7 +12,7 @@ from opentelemetry.instrumentation.httpx import AsyncOpenTelemetryTransport
 from activation.domain.outcome import Outcome, Reason, reason_for_status
 from activation.domain.task import Claim
 from activation.telemetry.masking import Masker
-from activation.telemetry.tracing import current_traceparent, is_recording
+from activation.telemetry.tracing import current_traceparent, is_recorded
 from activation_worker.inquiry import ask, is_uncertain
 from activation_worker.reply import CONNECTION_ERRORS, Reply, connection_error, phrase
 
@@ -67,16 +67,14 @@ class HttpHandler:
         self._url = url.rstrip("/") + "/api/v1/equipment/cpe/"
         # Used without httpx's client: its cookies, redirects and authentication are not wanted
         # here, and cost a third of a call's CPU.
-        self._transport = _traced(
-            transport
-            or AiohttpTransport(
-                limits=httpx.Limits(
-                    max_connections=connections,
-                    max_keepalive_connections=connections,
-                    keepalive_expiry=_KEEP_ALIVE_S,
-                )
+        self._transport = transport or AiohttpTransport(
+            limits=httpx.Limits(
+                max_connections=connections,
+                max_keepalive_connections=connections,
+                keepalive_expiry=_KEEP_ALIVE_S,
             )
         )
+        self._traced_transport = AsyncOpenTelemetryTransport(self._transport)
         # The deadline of the whole call is `activate`'s; only connecting has its own.
         self._extensions = {"timeout": httpx.Timeout(None, connect=connect_s).as_dict()}
 
@@ -141,7 +139,8 @@ class HttpHandler:
             headers=headers,
             extensions=self._extensions,
         )
-        response = await self._transport.handle_async_request(request)
+        transport = self._traced_transport if is_recorded() else self._transport
+        response = await transport.handle_async_request(request)
         try:
             return await Reply.read(response)
         finally:
@@ -164,11 +163,6 @@ class HttpHandler:
         if not text.isprintable():
             text = "".join(c if c.isprintable() else " " for c in text)
         return text[:_LONGEST_MESSAGE]
-
-
-def _traced(transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
-    """Record a span for each call, where spans are recorded."""
-    return AsyncOpenTelemetryTransport(transport) if is_recording() else transport
 
 
 def _failure(error: Exception) -> Outcome:

@@ -18,6 +18,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
+from functools import cache
 from importlib.metadata import version
 from typing import Final, cast
 
@@ -27,6 +28,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
@@ -51,6 +53,7 @@ _ABOUT: Final = context.create_key("activation.about")
 
 # Where nothing is recorded, a span that nobody sees costs a tenth of accepting a task.
 _NOTHING: Final = nullcontext()
+_NOT_SAMPLED: Final = frozenset("02468ace")  # last digits of trace flags without their lowest bit
 
 _propagator: Final = TraceContextTextMapPropagator()
 _tracer: Final = trace.get_tracer("activation", version("activation"))
@@ -122,6 +125,28 @@ def is_recording() -> bool:
     return isinstance(trace.get_tracer_provider(), TracerProvider)
 
 
+def is_recorded() -> bool:
+    """Tell whether the work under way is recorded: its trace may have been left out."""
+    return trace.get_current_span().is_recording()
+
+
+def is_sampled(traceparent: str) -> bool:
+    """Tell whether a trace is recorded by those who came before (W3C Trace Context, 3.2.2.5)."""
+    return traceparent[54:55] not in _NOT_SAMPLED
+
+
+def _may_record(traceparent: str | None) -> bool:
+    """Tell whether the sampler has to be asked.
+
+    What it is sure to leave out must cost next to nothing: that is most of a busy system.
+    """
+    provider = trace.get_tracer_provider()
+    if not isinstance(provider, TracerProvider):
+        return False
+    follows = isinstance(provider.sampler, ParentBased)
+    return traceparent is None or not follows or is_sampled(traceparent)
+
+
 def current_traceparent() -> str | None:
     """Return the context of the current span as a `traceparent` header; None outside of any."""
     carrier: dict[str, str] = {}
@@ -151,7 +176,7 @@ def describe(attributes: Attributes) -> None:
 
 def about(attributes: Attributes) -> AbstractContextManager[None]:
     """Add attributes to the current span, and to all that begin while the context lasts."""
-    return _describing(attributes) if is_recording() else _NOTHING
+    return _describing(attributes) if is_recorded() else _NOTHING
 
 
 @contextmanager
@@ -168,7 +193,8 @@ class _About(SpanProcessor):
     """Gives each new span the attributes of `about`."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        span.set_attributes(_about(parent_context))
+        if described := _about(parent_context):
+            span.set_attributes(described)
 
 
 def _about(within: Context | None = None) -> Attributes:
@@ -191,22 +217,26 @@ def fail(reason: str, message: str | None = None) -> None:
 
 def step(name: str) -> AbstractContextManager[object]:
     """Record a part of the work under way."""
-    return _tracer.start_as_current_span(name) if is_recording() else _NOTHING
+    if not is_recorded():
+        return _NOTHING
+    return trace.use_span(_tracer.start_span(name), end_on_exit=True)
 
 
-def serving(method: str, route: str, traceparent: str | None) -> AbstractContextManager[object]:
-    """Record what a server does for one request; FastAPI does so by itself.
+def serving(name: str, headers: Mapping[str, str]) -> AbstractContextManager[object]:
+    """Record what a server does for one request, in the trace of its caller.
 
-    Names and attributes: OpenTelemetry semantic conventions, "HTTP spans".
+    Name: OpenTelemetry semantic conventions, "HTTP spans"; attributes are for `describe`.
     """
+    within = _propagator.extract(headers, context=Context())
     if not is_recording():
-        return _following(traceparent)
-    return _tracer.start_as_current_span(
-        f"{method} {route}",
-        context=_context(traceparent),
-        kind=SpanKind.SERVER,
-        attributes={"http.request.method": method, "http.route": route},
-    )
+        return _within(within)
+    span = _tracer.start_span(name, context=within, kind=SpanKind.SERVER)
+    return trace.use_span(span, end_on_exit=True)
+
+
+def rename(name: str) -> None:
+    """Give the current span a name that was not known when it began."""
+    trace.get_current_span().update_name(name)
 
 
 def sending(
@@ -216,19 +246,20 @@ def sending(
 
     Names and attributes: OpenTelemetry semantic conventions, "Messaging spans" and "RabbitMQ".
     """
-    if not is_recording():
+    if not _may_record(traceparent):
         return nullcontext(traceparent)
     return _sending(queue, traceparent, attributes)
 
 
 @contextmanager
 def _sending(queue: str, traceparent: str | None, attributes: Attributes) -> Iterator[str | None]:
-    with _tracer.start_as_current_span(
+    span = _tracer.start_span(
         f"send {queue}",
         context=_context(traceparent),
         kind=SpanKind.PRODUCER,
         attributes={**_messaging("send", queue), **attributes},
-    ):
+    )
+    with trace.use_span(span, end_on_exit=True):
         yield current_traceparent()
 
 
@@ -237,29 +268,31 @@ def processing(queue: str, traceparent: str | None) -> AbstractContextManager[ob
 
     The conventions ask for the link; the parent keeps all of a task in one trace.
     """
-    if not is_recording():
-        return _following(traceparent)
     published = _context(traceparent)
+    if not _may_record(traceparent):
+        return _within(published)
     creation = trace.get_current_span(published).get_span_context()
-    return _tracer.start_as_current_span(
+    span = _tracer.start_span(
         f"process {queue}",
         context=published,
         kind=SpanKind.CONSUMER,
         attributes=_messaging("process", queue),
         links=[Link(creation)] if creation.is_valid else [],
     )
+    return trace.use_span(span, end_on_exit=True)
 
 
 @contextmanager
-def _following(traceparent: str | None) -> Iterator[None]:
+def _within(caller: Context) -> Iterator[None]:
     """Pass a trace on without a span in it."""
-    token = context.attach(_context(traceparent))
+    token = context.attach(caller)
     try:
         yield
     finally:
         context.detach(token)
 
 
+@cache
 def _messaging(operation: str, queue: str) -> Attributes:
     return {
         "messaging.system": "rabbitmq",

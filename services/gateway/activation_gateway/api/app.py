@@ -78,7 +78,7 @@ def create_app(
         summary=description.SUMMARY,
         openapi_url=None,  # served by `docs_routes`
         redirect_slashes=False,
-        telemetry={"tracing": True, "metrics": False, "logs": False, "auto_configure": False},
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     _add_activation(app.router, activation)
     _add_operations(app.router, operations)

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from activation.telemetry.tracing import exemplar
 from activation_gateway.api.problems import answer_to
+from activation_gateway.api.server_span import describe_answer, receiving
 from activation_gateway.metrics import REQUEST_DURATION
 
 _METHODS: Final = frozenset(HTTPMethod)
@@ -37,7 +38,7 @@ class Gateway(FastAPI):
 
 
 class Boundary:
-    """Turns every error into an answer, and measures each request.
+    """Turns every error into an answer; measures and traces each request.
 
     Args:
         app: What serves.
@@ -54,6 +55,10 @@ class Boundary:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
+        with receiving(scope):
+            await self._pass_on(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         status = _UNANSWERED
 
         async def watch(message: Message) -> None:
@@ -69,8 +74,9 @@ class Boundary:
             await answer_to(error, Request(scope))(scope, receive, watch)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else _OTHER
-            route = self._templates.get(scope.get("endpoint"), _OTHER)
-            measured = REQUEST_DURATION.labels(method, route, status)
+            route = self._templates.get(scope.get("endpoint"))
+            describe_answer(scope, route, status)
+            measured = REQUEST_DURATION.labels(method, route or _OTHER, status)
             measured.observe(perf_counter() - begun, exemplar())
 
 
