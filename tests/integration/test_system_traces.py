@@ -122,6 +122,27 @@ async def test_a_replay_is_a_new_trace_that_is_linked_to_the_old_one(
     assert [trace_id for trace_id, _ in replayed[0].linked] == [TRACE]
 
 
+async def test_a_trace_is_recorded_if_its_caller_records_it_or_else_by_its_share(
+    tmp_path: Path, amqp_url: str, postgres_url: str, spans: Spans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a share of none, the caller's trace is whole, and nothing is known of any other."""
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0")
+    async with System(tmp_path, amqp_url, postgres_url, handler_s=0) as system:
+        traced = await submit(system)
+        [left_out] = await system.submit_many(["DEVICE1"])
+        await system.wait_all_ended()
+        shown = [await system.task(task_id) for task_id in (traced, str(left_out))]
+
+    assert tree(spans.of_trace(TRACE)) == [
+        "gateway: POST /api/v1/equipment/cpe/{id} (SERVER)",
+        "  gateway: accept (INTERNAL)",
+        *ATTEMPT,
+    ]
+    assert {span.trace_id for span in spans.all} == {TRACE}
+    assert [task["traceSampled"] for task in shown] == [True, False]
+
+
 async def test_a_collector_that_is_away_slows_nothing_and_stops_nothing(
     tmp_path: Path, amqp_url: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,6 +182,13 @@ def test_the_trace_is_an_address_where_one_is_known(url: str, address: str) -> N
     assert told(task(), trace_url=url).trace == address
 
 
+def test_a_trace_that_was_not_recorded_is_not_named() -> None:
+    """The page would be empty."""
+    left_out = task(traceSampled=False)
+
+    assert told(left_out, trace_url="http://jaeger/trace/{trace_id}").trace is None
+
+
 def test_control_characters_of_others_do_not_reach_the_terminal() -> None:
     """What a handler said is not trusted."""
     bad = attempt(1, 1, 2, result="failed", reason="refused", detail="\x1b[31mred")

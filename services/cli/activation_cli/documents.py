@@ -54,6 +54,7 @@ class Task(TypedDict, total=False):
     deadLetter: bool
     worker: str | None
     traceId: str | None
+    traceSampled: bool
     events: list[Event]
     attempts: list[Attempt]
 

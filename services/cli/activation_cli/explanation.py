@@ -41,7 +41,8 @@ class Explanation:
     Attributes:
         sentences: In the order in which it happened.
         advice: What a person can do now; None if there is nothing to do.
-        trace: The address of its trace, or the trace's id where no address is known.
+        trace: The address of its trace, or the trace's id where no address is known; None if it
+            was not recorded.
     """
 
     task_id: str
@@ -66,10 +67,10 @@ def explain(
         trace_url: Where traces are shown, with `{trace_id}` in it; empty if nowhere.
         target: Whether the provisioning system is called; None where that does not matter.
     """
-    trace_id = plain(task.get("traceId")) or None
+    trace_id = plain(task.get("traceId")) if task.get("traceSampled", True) else ""
     address = trace_url.replace("{trace_id}", trace_id) if trace_id and trace_url else trace_id
     sentences = [*_sentences(task, before, now), *_held_back(target)]
-    return Explanation(task["taskId"], sentences, _advice(task), address)
+    return Explanation(task["taskId"], sentences, _advice(task), address or None)
 
 
 def _sentences(task: Task, before: Sequence[Task], now: datetime) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pydantic import Field
 from activation.domain.outcome import Reason
 from activation.domain.task import Attempt, Event, EventName, State, Task, Waiting, attempts
 from activation.telemetry.masking import Masker
+from activation.telemetry.tracing import is_sampled
 from activation_gateway.api.answer import body
 from activation_gateway.api.trace_context import trace_id
 
@@ -88,6 +89,9 @@ class TaskRepresentation:
     dead_letter: Annotated[bool, Field(description="Its attempts are used up; kept for a retry.")]
     worker: Annotated[str | None, Field(description="Who runs it.")]
     trace_id: Annotated[str | None, Field(description="The W3C trace that it belongs to.")]
+    trace_sampled: Annotated[
+        bool, Field(description="Its trace is one of those that are recorded, if any are.")
+    ]
 
 
 @body
@@ -176,6 +180,7 @@ class Representer:
             "dead_letter": task.dead_letter,
             "worker": task.worker,
             "trace_id": trace_id(task.traceparent) if task.traceparent else None,
+            "trace_sampled": task.traceparent is not None and is_sampled(task.traceparent),
         }
 
 
