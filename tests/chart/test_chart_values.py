@@ -28,6 +28,7 @@ NEEDS: Final[dict[str, Values]] = {
     "gateway.ingress.": {"gateway": {"ingress": {"enabled": True}}},
     "gateway.service.nodePort": {"gateway": {"service": {"type": "NodePort"}}},
     "tracing.to": {"tracing": {"endpoint": "http://collector.telemetry.svc:4318"}},
+    "tracing.sampleRatio": {"tracing": {"endpoint": "http://collector.telemetry.svc:4318"}},
     "worker.replicas": {"keda": {"enabled": False}},
     "worker.autoscaling.": {
         "keda": {"enabled": False},
@@ -57,6 +58,7 @@ OTHERS: Final[dict[str, Any]] = {
     "gateway.ingress.path": "/activation",
     "handler.url": "https://provisioning.example.com",
     "tracing.endpoint": "https://collector.example.com",
+    "tracing.sampleRatio": 0.5,
     "broker.managementUrl": "https://rabbitmq.example.com",
     "tests.equipment": "ABC123456",
     "monitoring.podMonitors.interval": "15s",

@@ -9,6 +9,8 @@ ACTIVATION_LOG_FORMAT: {{ .Values.logging.format }}
 ACTIVATION_SECRET_WORDS: {{ join "," .Values.secretWords | quote }}
 {{- with .Values.tracing.endpoint }}
 OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
+OTEL_TRACES_SAMPLER: parentbased_traceidratio
+OTEL_TRACES_SAMPLER_ARG: {{ $.Values.tracing.sampleRatio | quote }}
 {{- end }}
 {{- end }}
 
