@@ -151,6 +151,21 @@ def test_large_numbers_reach_the_services_as_they_are(chart: Chart) -> None:
     assert settings["ACTIVATION_RETENTION_S"] == "31536000"
 
 
+@pytest.mark.parametrize(
+    ("preset", "share"), [("default", "1"), ("dev", "1"), ("production", "0.05")]
+)
+def test_production_records_a_share_of_the_traces(chart: Chart, preset: str, share: str) -> None:
+    """All services draw alike, and follow the trace that a request comes with."""
+    endpoint = {"tracing": {"endpoint": "http://collector.telemetry.svc:4318"}}
+
+    manifests = chart.render(endpoint, preset=preset).manifests
+
+    for name in ("gateway", "worker"):
+        settings = configmap(manifests, name)
+        assert settings["OTEL_TRACES_SAMPLER"] == "parentbased_traceidratio"
+        assert settings["OTEL_TRACES_SAMPLER_ARG"] == share
+
+
 def test_worker_has_time_to_drain(render: Render) -> None:
     """It hands back what still runs before Kubernetes kills it."""
     drain_s = float(configmap(render.manifests, "worker")["ACTIVATION_DRAIN_S"])
