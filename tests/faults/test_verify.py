@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from activation_cli.exits import Exit
+from tests.support.stub_kubectl import StubCluster
 from tests.support.system import System
 from tests.support.verify import verify
 
@@ -47,6 +48,28 @@ async def test_an_installation_is_driven_and_accounted_for(
         assert scenario["counts"]["ok"] == scenario["tasks"] == len(scenario["requests"]) > 0
     assert with_ledger["scenarios"][0]["unchecked"] == []
     assert "twice" in without["scenarios"][0]["unchecked"][0]
+
+
+async def test_a_release_is_broken_and_accounted_for(
+    tmp_path: Path, amqp_url: str, sqlite_url: str
+) -> None:
+    """Both faults strike the cluster, and every request is accounted for by the ledger."""
+    cluster = StubCluster(tmp_path / "bin", servers=False, nodes=1, autoscaler="scaledobjects")
+    order = ("--kubernetes", "--yes", "--rate", "10", "--duration", "2s")
+    chosen = ("--scenario", "workers-scaled", "--scenario", "gateway-pod-deleted")
+    async with System(tmp_path, amqp_url, sqlite_url) as system:
+        report = await verify(
+            *(*order, *chosen, "--url", system.gateway.url, "--ledger", system.handler.url),
+            expected=Exit.DONE,
+            environment={"PATH": cluster.path},
+        )
+
+    assert [one["name"] for one in report["scenarios"]] == ["workers-scaled", "gateway-pod-deleted"]
+    for scenario in report["scenarios"]:
+        assert scenario["counts"]["ok"] == len(scenario["requests"]) > 0
+        assert len(scenario["faults"]) == 1
+        assert scenario["unchecked"] == []
+    assert len(cluster.calls("patch")) == 3
 
 
 async def test_a_device_that_was_activated_twice_is_a_violation(

@@ -5,7 +5,7 @@ from typer.testing import CliRunner, Result
 
 from activation_cli.exits import Exit
 from activation_cli.main import app
-from activation_cli.verify.scenarios import SCENARIOS
+from activation_cli.verify.scenarios import IN_CLUSTER, SCENARIOS
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: nothing listens there
 
@@ -21,7 +21,7 @@ def test_the_list_names_every_scenario_with_its_invariant() -> None:
     result = verify("--list")
 
     assert result.exit_code == Exit.DONE
-    for scenario in SCENARIOS.values():
+    for scenario in (*SCENARIOS.values(), *IN_CLUSTER.values()):
         [line] = [one for one in result.stdout.splitlines() if one.split()[:1] == [scenario.name]]
         assert scenario.holds in line
 
@@ -38,6 +38,11 @@ def test_the_list_names_every_scenario_with_its_invariant() -> None:
         (["--local", "--scenario", "calm", "--ledger", NOBODY], "--ledger"),
         (["--url", NOBODY, "--scenario", "worker-killed"], "--local"),
         (["--url", NOBODY, "--postgres"], "--local"),
+        (["--kubernetes"], "--scenario NAME"),
+        (["--kubernetes", "--local", "--all"], "--local"),
+        (["--kubernetes", "--scenario", "worker-killed"], "worker-killed"),
+        (["--local", "--all", "--yes"], "--kubernetes"),
+        (["--local", "--all", "--namespace", "here"], "--kubernetes"),
     ],
 )
 def test_contradictions_are_refused_before_anything_starts(args: list[str], says: str) -> None:

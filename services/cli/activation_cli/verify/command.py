@@ -2,7 +2,7 @@
 
 import secrets
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,6 +13,9 @@ from activation_cli.wording import plain
 
 app = typer.Typer()
 
+_QUIET_S: Final = 60.0
+_QUIET_IN_CLUSTER_S: Final = 300.0  # a lease may be long, and a pod slow to start
+
 
 @app.command()
 def verify(
@@ -21,16 +24,36 @@ def verify(
     local: Annotated[
         bool, typer.Option("--local", help="Start a system of processes, and break it.")
     ] = False,
+    kubernetes: Annotated[
+        bool,
+        typer.Option(
+            "--kubernetes",
+            help="Break an installed release, in the current context of kubectl. Its handler is "
+            "given invented devices: never a production system's.",
+        ),
+    ] = False,
+    namespace: Annotated[
+        str | None,
+        typer.Option(help="With --kubernetes: where the release is, if not in the current one."),
+    ] = None,
+    release: Annotated[str, typer.Option(help="With --kubernetes: its name.")] = "activation",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --kubernetes: do not ask before it begins.")
+    ] = False,
     url: Annotated[
         str | None,
         typer.Option(
-            help="Drive the installation behind this gateway instead, and break nothing. Its "
-            "handler is given invented devices: never a production system's."
+            help="Drive the installation behind this gateway, and break nothing, with the same "
+            "care. With --kubernetes: the release's gateways, if not by a port-forward."
         ),
     ] = None,
     ledger: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="With --url: the mock handler, for its ledger."),
+        typer.Option(
+            metavar="URL",
+            help="With --url or --kubernetes: the mock handler, for its ledger. The one of the "
+            "chart is found.",
+        ),
     ] = None,
     show_list: Annotated[
         bool, typer.Option("--list", help="Show the scenarios and what each checks.")
@@ -57,17 +80,19 @@ def verify(
     ] = None,
     rate: Annotated[float, typer.Option(min=0.1, help="Requests a second.")] = 20.0,
     quiet: Annotated[
-        float,
+        float | None,
         typer.Option(
-            parser=duration_s, metavar="DURATION", help="What the last tasks may take to end."
+            parser=duration_s,
+            metavar="DURATION",
+            help="What the last tasks may take to end: 60s, and 5m with --kubernetes.",
         ),
-    ] = "60s",  # type: ignore[assignment]  # Typer parses the default as it does what is given
+    ] = None,
     outage: Annotated[
         float,
         typer.Option(
             parser=duration_s, metavar="DURATION", help="How long outages of servers last."
         ),
-    ] = "5s",  # type: ignore[assignment]  # the same
+    ] = "5s",  # type: ignore[assignment]  # Typer parses the default as it does what is given
     postgres: Annotated[
         bool, typer.Option(help="With --local: PostgreSQL also where SQLite would do.")
     ] = False,
@@ -90,6 +115,10 @@ def verify(
         return
     order = Order(
         local=local,
+        kubernetes=kubernetes,
+        namespace=namespace,
+        release=release,
+        agreed=yes,
         url=url,
         api_key=target.api_key,
         ledger_url=ledger,
@@ -99,7 +128,7 @@ def verify(
         run=f"VERIFY{secrets.token_hex(3).upper()}X",
         duration_s=count / rate if count else duration,
         rate=rate,
-        quiet_s=quiet,
+        quiet_s=quiet or (_QUIET_IN_CLUSTER_S if kubernetes else _QUIET_S),
         outage_s=outage,
         postgres=postgres,
         report=report,

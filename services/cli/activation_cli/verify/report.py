@@ -75,7 +75,9 @@ class Result:
         return phases(self.samples(), self.spans)
 
 
-def broken_off(scenario: Scenario, seed: int, error: Exception, *, logs: Path) -> Result:
+def broken_off(
+    scenario: Scenario, seed: int, error: Exception, *, logs: Path | None = None
+) -> Result:
     """Return the result of a scenario that could not be carried out to its end."""
     found = Finding(Verdict.UNMET, "the scenario was broken off", str(error) or "not in time")
     return Result(scenario, seed, Account([], [], None), [found], [], 0.0, 0.0, logs=logs)

@@ -90,10 +90,10 @@ class Screen:
         self._console.print(line.append(f"  {span(result.took_s)}", "dim"), soft_wrap=True)
 
 
-def show_list(scenarios: Iterable[Scenario]) -> None:
-    """Print what there is to choose from."""
+def show_list(mode: str, scenarios: Iterable[Scenario]) -> None:
+    """Print what there is to choose from in a mode."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("scenario", "what is done", "what must hold"):
+    for column in (f"with {mode}", "what is done", "what must hold"):
         table.add_column(column)
     for scenario in scenarios:
         table.add_row(scenario.name, scenario.does, scenario.holds)
@@ -115,7 +115,12 @@ def text_report(results: Sequence[Result]) -> str:
 
 def report(results: Sequence[Result]) -> RenderableType:
     """Draw the table of all scenarios, and whatever is wrong."""
-    return Group(_table(results), *(line for result in results for line in _details(result)))
+    unchecked = dict.fromkeys(what for result in results for what in result.unchecked)
+    return Group(
+        _table(results),
+        *(Text(f"\nnot checked: {what}", "yellow") for what in unchecked),
+        *(line for result in results for line in _details(result)),
+    )
 
 
 def _table(results: Sequence[Result]) -> Table:
@@ -141,8 +146,6 @@ def _table(results: Sequence[Result]) -> Table:
 
 
 def _details(result: Result) -> Iterator[RenderableType]:
-    for what in result.unchecked:
-        yield Text(f"\nnot checked: {what}", "yellow")
     if result.passed:
         return
     yield Text(

@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import typer
+
 from activation.errors import ActivationError
 from activation_cli.exits import CommandError, Exit
 from activation_cli.verify import screen
+from activation_cli.verify.cluster import find_obstacles, find_release, reached
 from activation_cli.verify.page import page
+from activation_cli.verify.release import Release
 from activation_cli.verify.report import Result, broken_off, document, write
-from activation_cli.verify.run import Plan, verify_installation, verify_locally
-from activation_cli.verify.scenarios import CALM, SCENARIOS, Scenario
+from activation_cli.verify.run import Plan, Site, verify_installation, verify_locally
+from activation_cli.verify.scenarios import CALM, IN_CLUSTER, SCENARIOS, Scenario
 from activation_cli.verify.servers import Servers
 
 
@@ -24,6 +28,10 @@ class Order:
     """What the command line says; see its help."""
 
     local: bool
+    kubernetes: bool
+    namespace: str | None
+    release: str
+    agreed: bool
     url: str | None
     ledger_url: str | None
     scenarios: Sequence[str]
@@ -45,20 +53,29 @@ class Order:
         Raises:
             CommandError: The order contradicts itself, or names what there is not.
         """
-        unknown = [name for name in self.scenarios if name not in SCENARIOS]
+        known = IN_CLUSTER if self.kubernetes else SCENARIOS
+        unknown = [name for name in self.scenarios if name not in known]
         if unknown:
-            raise _usage(f"there is no scenario {unknown[0]!r}: `activation verify --list`")
-        if self.local == (self.url is not None):
-            raise _usage("say either --local or --url of an installation that may be tried out")
-        if self.url is not None:
-            if self.every or self.scenarios or self.postgres:
-                raise _usage("--url breaks nothing: scenarios and --postgres need --local")
-            return [CALM]
-        if self.ledger_url is not None:
-            raise _usage("--ledger goes with --url: a local system has its own")
+            raise _usage(f"there is no scenario {unknown[0]!r} here: `activation verify --list`")
+        if self.kubernetes and (self.local or self.postgres):
+            raise _usage("--kubernetes has no use for --local and --postgres")
+        if not self.kubernetes:
+            if self.local == (self.url is not None):
+                raise _usage(
+                    "say either --local or --url of an installation that may be tried out, or "
+                    "--kubernetes"
+                )
+            if self.namespace is not None or self.agreed:
+                raise _usage("--namespace and --yes go with --kubernetes")
+            if self.url is not None:
+                if self.every or self.scenarios or self.postgres:
+                    raise _usage("--url breaks nothing: scenarios and --postgres need --local")
+                return [CALM]
+            if self.ledger_url is not None:
+                raise _usage("--ledger goes with --url: a local system has its own")
         if self.every == bool(self.scenarios):
             raise _usage("say either --scenario NAME, as often as you like, or --all")
-        return list(SCENARIOS.values()) if self.every else [SCENARIOS[n] for n in self.scenarios]
+        return list(known.values()) if self.every else [known[name] for name in self.scenarios]
 
     def plan(self, number: int) -> Plan:
         """Return how the scenario of this number is carried out."""
@@ -75,7 +92,8 @@ class Order:
 
 def list_scenarios() -> None:
     """Print the scenarios."""
-    screen.show_list(SCENARIOS.values())
+    screen.show_list("--local", SCENARIOS.values())
+    screen.show_list("--kubernetes", IN_CLUSTER.values())
 
 
 def carry_out(order: Order) -> Exit:
@@ -89,9 +107,13 @@ def carry_out(order: Order) -> Exit:
     show.say(f"seed {order.seed}")
     run_at = datetime.now(UTC)
     try:
-        results = asyncio.run(
-            _locally(chosen, order, show) if order.local else _installed(order, show)
-        )
+        if order.kubernetes:
+            release = asyncio.run(find_release(order.namespace, order.release))
+            _agree(release, order)
+            works = _in_cluster(chosen, release, order, show)
+        else:
+            works = _locally(chosen, order, show) if order.local else _installed(order, show)
+        results = asyncio.run(works)
     except ActivationError as error:
         raise CommandError(str(error), Exit.FAILED) from error
     report = document(results, run_at)
@@ -132,13 +154,52 @@ async def _locally(chosen: Sequence[Scenario], order: Order, show: screen.Screen
 
 
 async def _installed(order: Order, show: screen.Screen) -> list[Result]:
-    url = order.url or ""
+    site = Site(order.url or "", order.ledger_url, order.api_key)
     with show.stage(CALM) as stage:
-        result = await verify_installation(
-            url, order.ledger_url, order.plan(0), stage, api_key=order.api_key
-        )
+        result = await verify_installation(site, CALM, order.plan(0), stage)
     show.ended(result)
     return [result]
+
+
+async def _in_cluster(
+    chosen: Sequence[Scenario], release: Release, order: Order, show: screen.Screen
+) -> list[Result]:
+    """Carry scenarios out one after the other on a release, all that can be."""
+    results: list[Result] = []
+    async with reached(release, order.url, order.ledger_url, order.api_key) as site:
+        obstacles = await find_obstacles(release, chosen)
+        left_out = [f"{name}: {why}" for name, why in obstacles.items()]
+        if left_out and not order.every:
+            raise _usage(f"cannot be done here: {left_out[0]}")
+        for number, scenario in enumerate(chosen):
+            if scenario.name in obstacles:
+                continue
+            with show.stage(scenario) as stage:
+                try:
+                    result = await verify_installation(
+                        site, scenario, order.plan(number), stage, unchecked=left_out
+                    )
+                except (CommandError, TimeoutError) as error:
+                    result = broken_off(scenario, order.seed, error)
+            show.ended(result)
+            results.append(result)
+    return results
+
+
+def _agree(release: Release, order: Order) -> None:
+    """Have the person agree to what is done to the cluster."""
+    kubectl = release.kubectl
+    where = f"release {release.name!r} in {kubectl.namespace!r} of the context {kubectl.context!r}"
+    if order.agreed:
+        typer.echo(f"breaking {where}", err=True)
+        return
+    question = f"Invented devices are activated and pods are deleted: {where}. Go on?"
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        raise _usage(f"nobody agreed to break {where}: say --yes") from None
+    if not agreed:
+        raise _usage("nothing was done")
 
 
 def _folder() -> Path:

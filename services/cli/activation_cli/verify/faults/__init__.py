@@ -12,6 +12,13 @@ from activation_cli.verify.faults.broker import (
 )
 from activation_cli.verify.faults.fault import Fault, behaving, cut
 from activation_cli.verify.faults.handler import handler_does
+from activation_cli.verify.faults.kubernetes import (
+    busy_worker_deleted,
+    gateway_deleted,
+    node_drained,
+    server_deleted,
+    workers_scaled,
+)
 from activation_cli.verify.faults.processes import (
     all_killed,
     frozen,
@@ -34,20 +41,25 @@ __all__ = [
     "broker_down",
     "broker_killed",
     "broker_restarted",
+    "busy_worker_deleted",
     "cut",
     "frozen",
+    "gateway_deleted",
     "gateway_killed_while",
     "handler_does",
     "impatient",
     "killed",
     "messages_repeated",
+    "node_drained",
     "out_of_disk_space",
     "out_of_memory",
     "poisoned",
     "queue_deleted",
+    "server_deleted",
     "store_connections_taken",
     "store_connections_terminated",
     "store_restarted",
     "terminated",
+    "workers_scaled",
     "zombie",
 ]

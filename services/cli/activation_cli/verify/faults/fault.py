@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from activation_cli.verify.proxy import PASS, Behaviour
+from activation_cli.verify.release import Release
 from activation_cli.verify.system import Link, System
 
-Strike = Callable[[System, random.Random], Coroutine[Any, Any, None]]
+# What is broken is a `System` of processes or an `Installation` in a cluster: scenarios for the one
+# are never carried out on the other.
+Strike = Callable[[Any, random.Random], Coroutine[Any, Any, None]]
+Obstacle = Callable[[Release], Coroutine[Any, Any, str | None]]
+
+
+async def _none(_: Release) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +27,12 @@ class Fault:
     Attributes:
         name: What the timeline calls it.
         strike: Breaks it and mends it again; what is left to chance is drawn from the argument.
+        obstacle: Says of a release why it cannot be done to it; None if it can.
     """
 
     name: str
     strike: Strike
+    obstacle: Obstacle = _none
 
 
 def behaving(name: str, links: tuple[Link, ...], behaviour: Behaviour, *, for_s: float) -> Fault:
