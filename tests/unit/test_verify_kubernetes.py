@@ -76,7 +76,7 @@ async def test_a_server_is_deleted_with_its_own_grace(
 
 async def test_the_seed_decides_which_gateway_is_deleted(cluster: StubCluster) -> None:
     """The same one for the same seed, and each for some seed."""
-    for seed in (1, 1, 2, 3):
+    for seed in (1, 1, 5):
         await strike("gateway-pod-deleted", seed=seed)
 
     first, again, *others = [call[2] for call in cluster.calls("delete")]

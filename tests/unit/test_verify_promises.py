@@ -40,6 +40,13 @@ def called(*outcomes: str) -> Account:
     return Account([], [], [{"key": "a", "outcome": outcome} for outcome in outcomes])
 
 
+def timed_calls(*calls: tuple[float, float | None]) -> Account:
+    """An account whose one task was called at these times."""
+    rows = [{"key": "a", "equipment": "DEVICE1", "started_at": b, "ended_at": e} for b, e in calls]
+    return Account([], [task("a")], rows)
+
+
+FINE_CALL = timed_calls((1, None))
 FINE = account(task("a"), task("b"))
 
 
@@ -62,6 +69,18 @@ FINE = account(task("a"), task("b"))
             called("429", *["200"] * 9),
             called("429", *["200"] * 8, "429"),
         ),
+        (promises.refused_with_503, account(task("a"), status=503), FINE),
+        (
+            promises.refused_with_503,
+            account(task("a"), status=503),
+            account(task("a"), status=500),
+        ),
+        (
+            promises.attempts_do_not_overlap,
+            timed_calls((1, 2), (2, 3)),
+            timed_calls((1, 2), (1, 3)),
+        ),
+        (promises.attempts_do_not_overlap, FINE_CALL, timed_calls((1, None), (2, 3))),
         (promises.answers_are_missed, account(task("a"), status=None), FINE),
         (
             promises.only_the_longest_line_waits,

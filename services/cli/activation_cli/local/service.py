@@ -23,6 +23,9 @@ class Service:
         env: Variables that it reads; they win over those that it inherits.
         inherited: Other variables; our own environment by default.
         package: Its package is `activation_<package>`; its name by default.
+
+    Attributes:
+        ready_url: The one that was given.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class Service:
     ) -> None:
         command = [sys.executable, "-m", f"activation_{package or name}"]
         self.process = Child(name, command, log=log, env={**inherited, **env})
-        self._ready_url = ready_url
+        self.ready_url = ready_url
 
     def launch(self) -> None:
         """Start it and return at once; errors as in `Child.start`."""
@@ -45,7 +48,7 @@ class Service:
 
     def wait_ready(self) -> None:
         """Wait until it is ready; errors as in `Child.wait_ready`."""
-        self.process.wait_ready(lambda: http_ok(self._ready_url), timeout_s=_READY_S)
+        self.process.wait_ready(lambda: http_ok(self.ready_url), timeout_s=_READY_S)
 
     def stop(self) -> None:
         """Ask it to end, and see to it."""

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from http import HTTPStatus
+from itertools import pairwise
 
 from activation_cli.verify.accountant import Account, Finding, Row, Verdict
 
@@ -73,3 +75,20 @@ def answers_are_missed(account: Account) -> Iterable[Finding]:
     """The fault strikes: at least one POST stays without an answer."""
     if all(post.status is not None for post in account.posts):
         yield Finding(Verdict.UNMET, "the fault struck nothing", "every POST was answered")
+
+
+def refused_with_503(account: Account) -> Iterable[Finding]:
+    """The fault strikes: POSTs are answered 503, and no other way says no."""
+    statuses = {post.status for post in account.posts if not post.accepted}
+    if HTTPStatus.SERVICE_UNAVAILABLE not in statuses:
+        yield Finding(Verdict.UNMET, "the fault struck nothing", "no POST was answered 503")
+    for status in sorted(statuses - {None, HTTPStatus.SERVICE_UNAVAILABLE}, key=str):
+        yield Finding(Verdict.UNMET, "refused in another way than by 503", status)
+
+
+def attempts_do_not_overlap(account: Account) -> Iterable[Finding]:
+    """No attempt begins while an earlier one of the same task goes on: no lease is stolen."""
+    for task in account.tasks:
+        for earlier, later in pairwise(account.calls_of(task["taskId"])):
+            if earlier["ended_at"] is None or later["started_at"] < earlier["ended_at"]:
+                yield Finding(Verdict.UNMET, "attempts overlap", (earlier, later))

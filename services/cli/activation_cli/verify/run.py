@@ -93,6 +93,7 @@ async def verify_locally(
             http=http,
             outage_s=plan.outage_s,
             settings=settings,
+            stepped_clocks=scenario.stepped_clocks,
         ) as system,
     ):
         load = Load(http, system.addresses, stage.posted)

@@ -19,6 +19,7 @@ from activation_cli.local.postgres import PostgresServer
 from activation_cli.local.rabbitmq import RabbitMQNode
 from activation_cli.local.service import Service
 from activation_cli.side_by_side import together
+from activation_cli.verify.clocks import set_clock, steppable
 from activation_cli.verify.mock_handler import MockHandler
 from activation_cli.verify.proxy import PASS, FaultProxy
 from activation_cli.verify.servers import Servers
@@ -90,6 +91,7 @@ class System:
         http: httpx.AsyncClient,
         outage_s: float,
         settings: Mapping[str, object],
+        stepped_clocks: bool = False,
     ) -> None:
         self.broker = broker
         self.database = database
@@ -103,6 +105,7 @@ class System:
         self.meant_to_be_down: set[str] = set()
         self._replacing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._folder = folder
+        self._stepped_clocks = stepped_clocks
         self._settings = {
             **_SETTINGS,
             "task_queue": self.task_queue,
@@ -160,6 +163,10 @@ class System:
         for stage in (self.gateways, self.workers, [self.handler]):
             await together(*(asyncio.to_thread(service.stop) for service in stage))
 
+    def set_clock(self, service: Service, *, by_s: int) -> None:
+        """Have the clock of a service go wrong by so many seconds; 0 sets it right."""
+        set_clock(self._clock(service.process.name), by_s=by_s)
+
     async def task(self, task_id: str) -> Task:
         """Return a task as the store has it; errors as in `Gateway.task`."""
         async with connect(self.gateway_url, timeout_s=_CALL_S) as gateway:
@@ -201,14 +208,18 @@ class System:
         admin_port = own.get("handler_port") or free_port()
         settings = {**self._settings, **own, "instance": name, "admin_port": admin_port}
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("ACTIVATION_")}
+        clock = steppable(self._clock(name)) if self._stepped_clocks else {}
         return Service(
             name,
             package=package,
             log=self._folder / f"{name}.log",
             ready_url=f"http://{LOOPBACK}:{admin_port}/readyz",
             env={f"ACTIVATION_{key.upper()}": str(value) for key, value in settings.items()},
-            inherited=inherited,
+            inherited={**inherited, **clock},
         )
+
+    def _clock(self, name: str) -> Path:
+        return self._folder / f"{name}.clock"
 
 
 @asynccontextmanager
@@ -221,6 +232,7 @@ async def running_system(
     http: httpx.AsyncClient,
     outage_s: float,
     settings: Mapping[str, object],
+    stepped_clocks: bool = False,
 ) -> AsyncIterator[System]:
     """Provide a system with a store and queues of its own.
 
@@ -232,6 +244,7 @@ async def running_system(
         http: For the handler's own interface.
         outage_s: How long an outage lasts.
         settings: Of all services, beyond the usual ones.
+        stepped_clocks: Whether its services can have their clocks set.
 
     Raises:
         StartError: A part cannot be started.
@@ -267,6 +280,7 @@ async def running_system(
             http=http,
             outage_s=outage_s,
             settings=settings,
+            stepped_clocks=stepped_clocks,
         )
         try:
             await system.start()

@@ -10,6 +10,7 @@ from activation_cli.verify.faults.broker import (
     out_of_memory,
     queue_deleted,
 )
+from activation_cli.verify.faults.clocks import clock_stepped
 from activation_cli.verify.faults.fault import Fault, behaving, cut
 from activation_cli.verify.faults.handler import handler_does
 from activation_cli.verify.faults.kubernetes import (
@@ -31,6 +32,7 @@ from activation_cli.verify.faults.processes import (
 from activation_cli.verify.faults.store import (
     store_connections_taken,
     store_connections_terminated,
+    store_full,
     store_restarted,
 )
 
@@ -42,6 +44,7 @@ __all__ = [
     "broker_killed",
     "broker_restarted",
     "busy_worker_deleted",
+    "clock_stepped",
     "cut",
     "frozen",
     "gateway_deleted",
@@ -58,6 +61,7 @@ __all__ = [
     "server_deleted",
     "store_connections_taken",
     "store_connections_terminated",
+    "store_full",
     "store_restarted",
     "terminated",
     "workers_scaled",

@@ -18,6 +18,22 @@ _END_SERVICES: Final = (
     " where datname = current_database() and application_name = 'activation'"
 )
 
+# As from a full disk: reading goes on, and whatever would make a file grow is refused.
+_FILL: Final = """
+create function disk_full() returns trigger language plpgsql as $$ begin
+    raise exception 'could not extend file: No space left on device' using errcode = 'disk_full';
+end $$;
+do $$ declare name regclass; begin
+    for name in
+        select oid from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
+    loop
+        execute format('create trigger disk_full before insert or update on %s'
+            ' for each statement execute function disk_full()', name);
+    end loop;
+end $$
+"""
+_CLEAR: Final = "drop function if exists disk_full() cascade"
+
 
 def store_restarted() -> Fault:
     """Stop and start PostgreSQL, which cuts all its connections."""
@@ -56,3 +72,16 @@ def store_connections_taken(*, for_s: float) -> Fault:
                 await asyncio.sleep(_LOOK_EVERY_S)
 
     return Fault("PostgreSQL has no connection left", strike)
+
+
+def store_full(*, for_s: float) -> Fault:
+    """Have PostgreSQL refuse all writes to the database, with the error of a full disk."""
+
+    async def strike(system: System, _: random.Random) -> None:
+        try:
+            await execute(system.database_url, _FILL)
+            await asyncio.sleep(for_s)
+        finally:
+            await execute(system.database_url, _CLEAR)
+
+    return Fault("PostgreSQL has no disk space left", strike)

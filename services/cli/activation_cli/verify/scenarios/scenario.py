@@ -29,6 +29,7 @@ class Scenario:
         handler_s: How long an activation takes.
         timeout_s: The `timeoutInSeconds` of the requests.
         needs_postgres: It breaks PostgreSQL, or the way to it.
+        stepped_clocks: It sets the clocks of services.
         settings: Of all services, beyond the usual ones.
     """
 
@@ -43,4 +44,5 @@ class Scenario:
     handler_s: float = 0.5
     timeout_s: int = 10
     needs_postgres: bool = False
+    stepped_clocks: bool = False
     settings: Mapping[str, object] = field(default_factory=dict)

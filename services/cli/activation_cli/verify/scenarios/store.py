@@ -36,6 +36,14 @@ STORE: Final = (
         needs_postgres=True,
     ),
     Scenario(
+        "store-full",
+        "PostgreSQL refuses all writes, with the error of a full disk",
+        "requests are answered 503 and none is lost; results are kept until they can be written",
+        (Timed(faults.store_full(for_s=3.5)),),
+        (all_succeed, promises.refused_with_503),
+        needs_postgres=True,
+    ),
+    Scenario(
         "store-slow",
         "everything takes a tenth of a second longer to and from PostgreSQL",
         "it is only slow",
