@@ -83,10 +83,10 @@ async def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_an_operation_takes_no_more_steps_among_many_tasks(
     small: Path, large: Path, tmp_path: Path, steps: Steps, prepare: Prepare
 ) -> None:
-    async with opened(shutil.copy(small, tmp_path)) as store:
+    async with opened(Path(shutil.copy(small, tmp_path))) as store:
         among_few = await steps.of(store, await prepare(store, FEW))
 
-    async with opened(shutil.copy(large, tmp_path)) as store:
+    async with opened(Path(shutil.copy(large, tmp_path))) as store:
         among_many = await steps.of(store, await prepare(store, FEW))
 
     assert among_many <= among_few * SOME
@@ -96,7 +96,7 @@ async def test_an_operation_takes_no_more_steps_among_many_tasks(
 async def test_a_task_takes_no_more_steps_in_a_larger_batch(
     large: Path, tmp_path: Path, steps: Steps, prepare: Prepare
 ) -> None:
-    async with opened(shutil.copy(large, tmp_path)) as store:
+    async with opened(Path(shutil.copy(large, tmp_path))) as store:
         few = await steps.of(store, await prepare(store, FEW))
         more = await steps.of(store, await prepare(store, MORE))
 

@@ -7,7 +7,8 @@ import pytest
 
 from activation.encryption import EncryptionKey, new_encryption_key
 from tests.integration.test_system_secrets import accepted, assert_unmarked, published
-from tests.support.system import System, eventually
+from tests.support.service import eventually
+from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(120)
 

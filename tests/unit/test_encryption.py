@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from activation.domain.outcome import Reason
-from activation.domain.task import State, TaskId, Waiting
+from activation.domain.task import Claim, State, TaskId, Waiting
 from activation.encryption import (
     Cipher,
     EncryptionKey,
@@ -20,7 +20,7 @@ from activation.encryption import (
 )
 from activation.errors import KeyConflictError
 from activation.key_file import KeyFileError
-from activation.ports import Accepted, Claim, Refused, TaskQuery, TaskStore
+from activation.ports import Accepted, Refused, TaskQuery, TaskStore
 from activation.store import open_store
 from tests.support.clock import VirtualClock
 from tests.support.encryption import FixedKeys

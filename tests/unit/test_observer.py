@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from functools import partial
 
 from prometheus_client import REGISTRY
 
@@ -63,13 +64,17 @@ async def test_store_that_is_away_shows_no_number() -> None:
     assert gauge("activation_tasks", state="queued") == 2.0
 
 
+def becoming(new: Target, _: Target) -> Target:
+    return new
+
+
 async def test_calls_that_are_held_back_show_until_they_are_not() -> None:
     """Whatever holds them back: the breaker, also while it probes, or an operator."""
     held = []
     async with World(workers=0) as world:
         observing = asyncio.create_task(Observer(world.store).run())
         for target in (Target(trips=1), Target(), Target(paused_at=world.store.now())):
-            await world.store.change_target(lambda _, new=target: new)
+            await world.store.change_target(partial(becoming, target))
             await asyncio.sleep(EVERY_S + 1.0)
             held.append(gauge("activation_target_held"))
         observing.cancel()

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from activation_cli.client import Gateway
 from activation_cli.exits import CommandError, Exit
 from activation_cli.main import app
-from activation_cli.verify import kubectl, release, session
+from activation_cli.verify import kubectl, release, report, session
 from activation_cli.verify.accountant import Account
 from activation_cli.verify.cluster import find_obstacles, find_release
 from activation_cli.verify.kubectl import Kubectl
@@ -298,7 +298,7 @@ def test_with_all_the_report_says_what_was_left_out(
     async def noted(_: Site, scenario: Scenario, plan: Plan, *__: Any, unchecked: list[str]) -> Any:
         carried_out.append(scenario.name)
         account = Account([], [], None)
-        return session.Result(
+        return report.Result(
             scenario, plan.seed, account, [], [], begun_at=0.0, took_s=0.0, unchecked=unchecked
         )
 

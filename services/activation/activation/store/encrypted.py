@@ -59,10 +59,10 @@ class EncryptedStore(SqlStore):
         return answers
 
     async def claim(
-        self, task_ids: Sequence[TaskId], worker: str, lease_s: float
+        self, task_ids: Sequence[TaskId], worker: str, lease_s: float, *, limited: bool = False
     ) -> Sequence[Claim | Refused]:
         """Begin attempts; see `TaskStore.claim`."""
-        claims = await super().claim(task_ids, worker, lease_s)
+        claims = await super().claim(task_ids, worker, lease_s, limited=limited)
         if any(isinstance(claim, Claim) and self._fault_of(claim) for claim in claims):
             await self._cipher.look()  # the key may be newer than our last look
         locked = [
