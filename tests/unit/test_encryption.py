@@ -101,6 +101,7 @@ def test_first_key_encrypts_and_all_decrypt() -> None:
         (f"{OLD.line()}\n{OLD.line()}".encode(), "two keys have the same id"),
         (OLD.line().replace('"old"', '"a:b"').encode(), "key 1, id: "),
     ],
+    ids=["none", "no base64", "too short", "one id twice", "no id"],
 )
 def test_wrong_file_is_refused_with_the_place_and_without_the_key(
     content: bytes, fault: str
