@@ -81,14 +81,19 @@ class StubCluster:
         return json.loads((self._folder / "cluster.json").read_text())  # type: ignore[no-any-return]
 
     def change(self, **kinds: Any) -> None:
-        """Replace the objects of some kinds; `fails` names commands that end with an error."""
+        """Replace the objects of some kinds.
+
+        Beside them `fails`, `hangs` and `slow` name commands that end with an error, do their work
+        and do not end, and do it seconds later; with `forwards_end` ports lose their pods.
+        """
         file = self._folder / "cluster.json"
         state = json.loads(file.read_text()) if file.exists() else {}
         file.write_text(json.dumps(state | kinds))
 
     def calls(self, command: str) -> list[list[str]]:
         """Return the calls of a command, without what names the cluster."""
-        lines = (self._folder / "calls").read_text().splitlines()
+        file = self._folder / "calls"
+        lines = file.read_text().splitlines() if file.exists() else []
         return [call for call in map(json.loads, lines) if call[0] == command]
 
 
@@ -194,6 +199,8 @@ def main() -> None:
         calls.write(f"{json.dumps(arguments)}\n")
     file = folder / "cluster.json"
     state = json.loads(file.read_text())
+    if arguments[0] in state.get("slow", ()):
+        time.sleep(5)
     if arguments[0] == "port-forward":
         _say(f"Forwarding from 127.0.0.1:{arguments[2]}")
         if state.get("forwards_end"):
