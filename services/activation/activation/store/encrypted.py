@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from activation.domain.outcome import Outcome, Reason
 from activation.domain.retry import Verdict
-from activation.domain.task import Claim, NewTask, State, Task, TaskId
+from activation.domain.task import Claim, IdempotencyKey, NewTask, State, Task, TaskId
 from activation.encryption import Cipher, LockedError
 from activation.errors import KeyConflictError, StoreUnavailableError
 from activation.ports import Accepted, Cancellation, NotAccepted, Page, Refused, Result, TaskQuery
@@ -57,6 +57,15 @@ class EncryptedStore(SqlStore):
             for n, answer in zip(doubtful, found, strict=True):
                 answers[n] = answer
         return answers
+
+    async def find_repeat(self, key: IdempotencyKey) -> Accepted | KeyConflictError | None:
+        """Answer a request whose key is known; see `TaskStore.find_repeat`."""
+        answer = None
+        for form in self._cipher.fingerprints(key.fingerprint):
+            answer = await super().find_repeat(replace(key, fingerprint=form))
+            if not isinstance(answer, KeyConflictError):
+                break
+        return answer
 
     async def claim(
         self, task_ids: Sequence[TaskId], worker: str, lease_s: float, *, limited: bool = False
