@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from activation.domain.task import IdempotencyKey, NewTask
 from activation.errors import KeyConflictError
 from activation.ports import Accepted, TaskStore
@@ -120,7 +122,8 @@ async def test_a_repeat_is_found_without_storing_anything(
     assert await store.find_repeat(IdempotencyKey("k", "one")) == Accepted(
         first, ready=False, repeated=True
     )
-    assert isinstance(await store.find_repeat(IdempotencyKey("k", "two")), KeyConflictError)
+    with pytest.raises(KeyConflictError):
+        await store.find_repeat(IdempotencyKey("k", "two"))
     assert await store.find_repeat(IdempotencyKey("new", "one")) is None
     clock.advance(2)
     assert await store.find_repeat(IdempotencyKey("k", "one")) is None

@@ -181,8 +181,12 @@ class TaskStore(Protocol):
         """
         ...
 
-    async def find_repeat(self, key: IdempotencyKey) -> Accepted | KeyConflictError | None:
-        """Answer a request whose key the store knows, as `accept` would; None if it does not."""
+    async def find_repeat(self, key: IdempotencyKey) -> Accepted | None:
+        """Answer a request whose key the store knows, as `accept` would; None if it does not.
+
+        Raises:
+            KeyConflictError: The key belongs to a different request.
+        """
         ...
 
     async def take_ready(self, limit: int) -> Sequence[Ready]:

@@ -93,8 +93,6 @@ class Intake:
         answer = await self._store.find_repeat(task.idempotency) if task.idempotency else None
         if answer is None:
             raise BacklogFullError(self._retry_after_s())
-        if isinstance(answer, KeyConflictError):
-            raise answer
         return answer
 
     async def run(self) -> None:

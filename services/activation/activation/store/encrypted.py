@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -58,14 +59,13 @@ class EncryptedStore(SqlStore):
                 answers[n] = answer
         return answers
 
-    async def find_repeat(self, key: IdempotencyKey) -> Accepted | KeyConflictError | None:
+    async def find_repeat(self, key: IdempotencyKey) -> Accepted | None:
         """Answer a request whose key is known; see `TaskStore.find_repeat`."""
-        answer = None
-        for form in self._cipher.fingerprints(key.fingerprint):
-            answer = await super().find_repeat(replace(key, fingerprint=form))
-            if not isinstance(answer, KeyConflictError):
-                break
-        return answer
+        *newer, oldest = self._cipher.fingerprints(key.fingerprint)
+        for form in newer:
+            with suppress(KeyConflictError):
+                return await super().find_repeat(replace(key, fingerprint=form))
+        return await super().find_repeat(replace(key, fingerprint=oldest))
 
     async def claim(
         self, task_ids: Sequence[TaskId], worker: str, lease_s: float, *, limited: bool = False

@@ -110,9 +110,12 @@ class MemoryStore:
     def _waiting(self, equipment: str) -> int:
         return sum(record.task.state is State.QUEUED for record in self._devices[equipment])
 
-    async def find_repeat(self, key: IdempotencyKey) -> Accepted | KeyConflictError | None:
+    async def find_repeat(self, key: IdempotencyKey) -> Accepted | None:
         """Look whether the key still stands for a task."""
-        return self._repeat(key)
+        answer = self._repeat(key)
+        if isinstance(answer, KeyConflictError):
+            raise answer
+        return answer
 
     def _repeat(self, key: IdempotencyKey) -> Accepted | KeyConflictError | None:
         used = self._keys.get(key.key)

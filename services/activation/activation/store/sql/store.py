@@ -83,10 +83,13 @@ class SqlStore:
                 key_lifetime=self._key_lifetime,
             )
 
-    async def find_repeat(self, key: IdempotencyKey) -> Accepted | KeyConflictError | None:
+    async def find_repeat(self, key: IdempotencyKey) -> Accepted | None:
         """Answer a request whose key is known; see `TaskStore.find_repeat`."""
         async with self._alone("find_repeat") as connection:
-            return await queries.find_repeat(connection, key, self.now() - self._key_lifetime)
+            answer = await queries.find_repeat(connection, key, self.now() - self._key_lifetime)
+        if isinstance(answer, KeyConflictError):
+            raise answer
+        return answer
 
     async def take_ready(self, limit: int) -> Sequence[Ready]:
         """Take tasks out of the outbox; see `TaskStore.take_ready`."""
