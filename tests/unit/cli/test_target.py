@@ -3,41 +3,16 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from activation.clock import SystemClock
 from activation.domain.target import Target
 from activation.ports import Ready
 from activation_cli.exits import Exit
-from activation_cli.main import app
+from tests.support.cli import Command
 from tests.support.cli_gateway import CliGateway
 from tests.support.tasks import new_task
-
-Command = Callable[..., Result]
-
-
-@pytest.fixture
-def gateway() -> CliGateway:
-    return CliGateway(SystemClock())
-
-
-@pytest.fixture
-def command(gateway: CliGateway, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Give a command; it must end by itself, never by an unforeseen error."""
-    monkeypatch.delenv("ACTIVATION_URL", raising=False)
-    monkeypatch.delenv("ACTIVATION_CLI_TIMEOUT_S", raising=False)
-
-    def give(*args: str) -> Result:
-        result = CliRunner().invoke(app, list(args), obj=gateway)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return give
 
 
 def hold(gateway: CliGateway, target: Target) -> None:
