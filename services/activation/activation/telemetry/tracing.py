@@ -157,7 +157,7 @@ def current_traceparent() -> str | None:
 def exemplar() -> dict[str, str] | None:
     """Return the ids of the current span for an exemplar; None unless it is recorded and kept.
 
-    A span that has ended counts: what measures a request comes after it.
+    A span that has ended counts, too.
     """
     span = trace.get_current_span()
     of = span.get_span_context()
