@@ -90,7 +90,7 @@ async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
         code, report = await schemathesis(url, tmp_path)
 
     assert code == 0, report
-    assert "10 selected / 10 total" in report
+    assert "11 selected / 11 total" in report
     assert re.search(r"[1-9]\d* covered / ", report), report
 
 
@@ -102,5 +102,5 @@ async def test_schemathesis_with_a_key_finds_nothing(tmp_path: Path) -> None:
         code, report = await schemathesis(url, tmp_path, f"--header=Authorization: Bearer {key}")
 
     assert code == 0, report
-    assert "10 selected / 10 total" in report
+    assert "11 selected / 11 total" in report
     assert re.search(r"[1-9]\d* covered / ", report), report

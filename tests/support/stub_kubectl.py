@@ -88,13 +88,20 @@ class StubCluster:
         """
         file = self._folder / "cluster.json"
         state = json.loads(file.read_text()) if file.exists() else {}
-        file.write_text(json.dumps(state | kinds))
+        _write(file, state | kinds)
 
     def calls(self, command: str) -> list[list[str]]:
         """Return the calls of a command, without what names the cluster."""
         file = self._folder / "calls"
         lines = file.read_text().splitlines() if file.exists() else []
         return [call for call in map(json.loads, lines) if call[0] == command]
+
+
+def _write(file: Path, state: dict[str, Any]) -> None:
+    """Replace the cluster at once: others read it meanwhile."""
+    new = file.with_name(f"{file.name}.{os.getpid()}")
+    new.write_text(json.dumps(state))
+    new.replace(file)
 
 
 def _metadata(name: str, labels: Manifest) -> Manifest:
@@ -208,7 +215,7 @@ def main() -> None:
         time.sleep(60)
     hangs = arguments[0] in state.get("hangs", ())
     answer = _answer(state, arguments)
-    file.write_text(json.dumps(state))
+    _write(file, state)
     if hangs:
         time.sleep(60)
     if arguments[0] in state.get("fails", ()):

@@ -129,7 +129,7 @@ def ids(keys: KeyFile[ApiKey]) -> list[str]:
 
 
 def file_at(path: Path) -> KeyFile[ApiKey]:
-    return KeyFile(path, read_keys, kind="api_keys", every_s=5.0)
+    return KeyFile(path, read_keys, kind="API keys", every_s=5.0)
 
 
 async def opened(path: Path) -> KeyFile[ApiKey]:

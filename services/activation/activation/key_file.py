@@ -40,7 +40,7 @@ class KeyFile(Generic[_Entry]):
     Args:
         path: Where it is.
         read: Reads a content, or raises `KeyFileError`.
-        kind: What the keys are, as in `api_keys`: begins the names of its events in the log.
+        kind: What the keys are, as in "API keys": begins the names of its events in the log, too.
         every_s: How often it is looked at.
     """
 
@@ -54,8 +54,9 @@ class KeyFile(Generic[_Entry]):
     ) -> None:
         self._path = path
         self._read_keys = read
-        self._kind = kind.replace("_", " ")
-        self._event_broken, self._event_read = f"{kind}_broken", f"{kind}_read"
+        self._kind = kind
+        event = kind.lower().replace(" ", "_")
+        self._event_broken, self._event_read = f"{event}_broken", f"{event}_read"
         self._every_s = every_s
         self._content: bytes | None = None
         self._fault: str | None = None

@@ -30,7 +30,7 @@ async def open_encryption_keys(settings: StoreSettings) -> KeyFile[EncryptionKey
     keys = KeyFile(
         settings.encryption_keys_file,
         read_encryption_keys,
-        kind="encryption_keys",
+        kind="encryption keys",
         every_s=settings.encryption_keys_poll_s,
     )
     await keys.open()

@@ -131,7 +131,7 @@ async def _open_api_keys(settings: GatewaySettings) -> KeyFile[ApiKey] | None:
     if settings.api_keys_file is None:
         return None
     keys = KeyFile(
-        settings.api_keys_file, read_keys, kind="api_keys", every_s=settings.api_keys_poll_s
+        settings.api_keys_file, read_keys, kind="API keys", every_s=settings.api_keys_poll_s
     )
     await keys.open()
     return keys
