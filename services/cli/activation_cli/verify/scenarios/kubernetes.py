@@ -9,7 +9,12 @@ from activation_cli.verify.scenarios.scenario import Scenario, Timed
 
 
 def _scenario(
-    name: str, does: str, holds: str, fault: faults.Fault, *promised: Promise
+    name: str,
+    does: str,
+    holds: str,
+    fault: faults.Fault,
+    *promised: Promise,
+    handler_s: float = 2.0,
 ) -> Scenario:
     return Scenario(
         name,
@@ -18,7 +23,7 @@ def _scenario(
         (Timed(fault, within=(0.2, 0.3)),),
         (all_succeed, *promised),
         round_s=20.0,
-        handler_s=2.0,
+        handler_s=handler_s,
         timeout_s=60,
     )
 
@@ -30,6 +35,7 @@ KUBERNETES: Final = (
         "the others do its tasks, with the same keys, when their leases end",
         faults.busy_worker_deleted(),
         promises.something_is_called_again,
+        handler_s=10.0,  # longer than kubectl takes to delete a pod
     ),
     _scenario(
         "gateway-pod-deleted",
