@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from collections import deque
 from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"
@@ -12,16 +13,19 @@ _LOWEST: Final = 15_000
 _HIGHEST: Final = 31_000
 _TRIES: Final = 100
 
+_given: Final = deque[int](maxlen=1000)  # whoever was given one may not listen on it yet
+
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on now.
+    """Return a port of 127.0.0.1 that nobody listens on now, and that was not given before.
 
     Raises:
         OSError: None was found.
     """
     for _ in range(_TRIES):
         port = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)
-        if bind_error(port) is None:
+        if port not in _given and bind_error(port) is None:
+            _given.append(port)
             return port
     raise OSError(f"no free port found between {_LOWEST} and {_HIGHEST}")
 
