@@ -19,20 +19,28 @@ _END_SERVICES: Final = (
 )
 
 # As from a full disk: reading goes on, and whatever would make a file grow is refused.
-_FILL: Final = """
+_REFUSAL: Final = """
 create function disk_full() returns trigger language plpgsql as $$ begin
     raise exception 'could not extend file: No space left on device' using errcode = 'disk_full';
-end $$;
+end $$
+"""
+# One table after the other: locks of all at once would deadlock with whoever uses them.
+_EACH_TABLE: Final = """
 do $$ declare name regclass; begin
     for name in
         select oid from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
     loop
-        execute format('create trigger disk_full before insert or update on %s'
-            ' for each statement execute function disk_full()', name);
+        execute format('{}', name);
+        commit;
     end loop;
 end $$
 """
-_CLEAR: Final = "drop function if exists disk_full() cascade"
+_FILL: Final = _EACH_TABLE.format(
+    "create trigger disk_full before insert or update on %s"
+    " for each statement execute function disk_full()"
+)
+_CLEAR: Final = _EACH_TABLE.format("drop trigger if exists disk_full on %s")
+_FORGET: Final = "drop function if exists disk_full()"
 
 
 def store_restarted() -> Fault:
@@ -79,9 +87,11 @@ def store_full(*, for_s: float) -> Fault:
 
     async def strike(system: System, _: random.Random) -> None:
         try:
+            await execute(system.database_url, _REFUSAL)
             await execute(system.database_url, _FILL)
             await asyncio.sleep(for_s)
         finally:
             await execute(system.database_url, _CLEAR)
+            await execute(system.database_url, _FORGET)
 
     return Fault("PostgreSQL has no disk space left", strike)

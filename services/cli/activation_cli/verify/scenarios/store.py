@@ -39,7 +39,7 @@ STORE: Final = (
         "store-full",
         "PostgreSQL refuses all writes, with the error of a full disk",
         "requests are answered 503 and none is lost; results are kept until they can be written",
-        (Timed(faults.store_full(for_s=3.5)),),
+        (Timed(faults.store_full(for_s=6.0)),),  # longer than a gateway is patient
         (all_succeed, promises.refused_with_503),
         needs_postgres=True,
     ),
