@@ -38,26 +38,14 @@ class EncryptedStore(SqlStore):
         self, tasks: Sequence[NewTask], *, max_waiting: int = 0
     ) -> Sequence[Accepted | NotAccepted]:
         """Store new tasks; see `TaskStore.accept`."""
-        sealed = [
-            replace(task, parameters=self._cipher.encrypt(task.id, task.parameters))
-            for task in tasks
+        sealed = [self._sealed(task) for task in tasks]
+        answers = await super().accept(sealed, max_waiting=max_waiting)
+        return [
+            await self._known_before(task, answer)
+            if isinstance(answer, KeyConflictError)
+            else answer
+            for task, answer in zip(tasks, answers, strict=True)
         ]
-        forms = [
-            self._cipher.fingerprints(task.idempotency.fingerprint) if task.idempotency else [""]
-            for task in sealed
-        ]
-        answers = [*await super().accept(_as(sealed, forms, 0), max_waiting=max_waiting)]
-        for form in range(1, max(map(len, forms), default=0)):
-            doubtful = [
-                n for n, answer in enumerate(answers) if isinstance(answer, KeyConflictError)
-            ]
-            if not doubtful:
-                break
-            again = _as([sealed[n] for n in doubtful], [forms[n] for n in doubtful], form)
-            found = await super().accept(again, max_waiting=max_waiting)
-            for n, answer in zip(doubtful, found, strict=True):
-                answers[n] = answer
-        return answers
 
     async def find_repeat(self, key: IdempotencyKey) -> Accepted | None:
         """Answer a request whose key is known; see `TaskStore.find_repeat`."""
@@ -111,6 +99,24 @@ class EncryptedStore(SqlStore):
         task = await super().replay(task_id, traceparent)
         return None if task is None else self._shown(task)
 
+    def _sealed(self, new: NewTask) -> NewTask:
+        sealed = replace(new, parameters=self._cipher.encrypt(new.id, new.parameters))
+        if new.idempotency is None:
+            return sealed
+        newest = self._cipher.fingerprints(new.idempotency.fingerprint)[0]
+        return replace(sealed, idempotency=replace(new.idempotency, fingerprint=newest))
+
+    async def _known_before(
+        self, new: NewTask, conflict: KeyConflictError
+    ) -> Accepted | KeyConflictError:
+        """Look whether the same request was stored under an older key, or before there was one."""
+        if new.idempotency is None:
+            return conflict
+        try:
+            return await self.find_repeat(new.idempotency) or conflict
+        except KeyConflictError as error:
+            return error
+
     def _fault_of(self, claim: Claim) -> str | None:
         try:
             self._opened(claim)
@@ -138,16 +144,3 @@ class EncryptedStore(SqlStore):
             await self.finish(results)
         except StoreUnavailableError as error:  # then the leases run out
             log.warning("hand_back_failed", tasks=len(results), error=str(error))
-
-
-def _as(tasks: Sequence[NewTask], forms: Sequence[Sequence[str]], form: int) -> Sequence[NewTask]:
-    """Give each task with a key the fingerprint of this form, or the last one that it has."""
-    return [
-        replace(
-            task,
-            idempotency=replace(task.idempotency, fingerprint=given[min(form, len(given) - 1)]),
-        )
-        if task.idempotency
-        else task
-        for task, given in zip(tasks, forms, strict=True)
-    ]
