@@ -45,7 +45,7 @@ e2e: ## the tests in a kind cluster of their own, 25 minutes (T=tests/e2e/test_k
 	@scripts/test $(or $(T),tests/e2e)
 
 check: ## lint, format, types, generated files in step, known vulnerabilities, SBOM (dist/sbom.cdx.json)
-	@scripts/bootstrap test
+	@scripts/bootstrap check
 	@scripts/check
 
 fmt: ## repair format and lint where a machine can
