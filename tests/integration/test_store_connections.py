@@ -6,10 +6,16 @@ from typing import Final
 
 import asyncpg
 import pytest
+from sqlalchemy import select
 
 from activation.errors import StoreUnavailableError
 from activation.ports import TaskQuery, TaskStore
 from activation.store import open_store
+from activation.store.sql.batch import encode
+from activation.store.sql.errors import store_errors
+from activation.store.sql.postgresql import PostgresDatabase
+from activation.store.sql.statements import line
+from activation.store.sql.url import read_url
 from tests.support.tasks import accept, claim, is_ready, new_task, stored, success
 
 TIMEOUT_S: Final = 2.0
@@ -72,3 +78,25 @@ async def test_a_read_that_was_cut_off_does_not_answer_the_next_one(
     ]
     await another.close()
     assert await is_ready(store, second)
+
+
+async def test_a_process_that_freezes_in_a_transaction_does_not_hold_its_devices(
+    store: TaskStore, postgres_url: str
+) -> None:
+    """PostgreSQL ends its session, others go on, and once awake it sees that it was too late."""
+    begun = await claim(store, await accept(store, "DEVICE1"))
+    frozen = await PostgresDatabase.open(read_url(postgres_url), pool_size=1, timeout_s=0.5)
+    lock_devices = line.lock_devices("postgresql")
+    assert lock_devices is not None
+
+    with pytest.raises(StoreUnavailableError), store_errors():
+        async with frozen.transaction() as transaction:
+            await transaction.fetch(lock_devices, {"batch": encode([{"equipment": "DEVICE1"}])})
+            [ended] = await store.finish([success(begun)])
+            await transaction.fetch(lock_devices, {"batch": encode([{"equipment": "DEVICE1"}])})
+    async with frozen.statements() as connection:
+        served = await connection.fetch(select(1))
+    await frozen.close()
+
+    assert ended == "succeeded"
+    assert len(served) == 1

@@ -14,6 +14,7 @@ PASSES = [
     asyncpg.TooManyConnectionsError("sorry, too many clients already"),
     asyncpg.DeadlockDetectedError("deadlock detected"),
     asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
+    asyncpg.IdleInTransactionSessionTimeoutError("terminating connection due to idle transaction"),
     asyncpg.ReadOnlySQLTransactionError("cannot execute UPDATE in a read-only transaction"),
 ]
 STAYS = [

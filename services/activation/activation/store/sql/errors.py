@@ -42,8 +42,9 @@ def _passes(error: DBAPIError | asyncpg.PostgresError) -> bool:
         return True
     code = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
     # 08 connection, 40 rollback (deadlock), 53 resources, 57 operator intervention, 58 trouble
-    # outside (its disk), 25006 standby, 55P03 lock timeout (PostgreSQL documentation, appendix A)
-    return code[:2] in {"08", "40", "53", "57", "58"} or code in {"25006", "55P03"}
+    # outside (its disk), 25006 standby, 25P03 silent for too long, 55P03 lock timeout (PostgreSQL
+    # documentation, appendix A)
+    return code[:2] in {"08", "40", "53", "57", "58"} or code in {"25006", "25P03", "55P03"}
 
 
 def first_line(error: BaseException) -> str:

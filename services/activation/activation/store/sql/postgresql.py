@@ -24,6 +24,9 @@ _RELEASE_S: Final = 1.0
 # rather read, and sort, a whole table that it believes to be small, and it learns late of one that
 # fills within a minute (PostgreSQL documentation, 19.7.1 "Planner Method Configuration").
 _KEEP_TO_INDEXES: Final = "set enable_seqscan = off; set enable_bitmapscan = off"
+# A process that is frozen, or whose network is gone, in the middle of a transaction would hold its
+# devices until TCP gives up, which takes hours (19.11.1 "Statement Behavior").
+_END_THE_SILENT: Final = "set idle_in_transaction_session_timeout"  # ms
 
 
 class PostgresDatabase:
@@ -41,15 +44,23 @@ class PostgresDatabase:
         Args:
             url: The database.
             pool_size: Connections at most.
-            timeout_s: Limit of opening a connection, and of one statement.
+            timeout_s: Limit of opening a connection, of one statement, and of the time between two
+                in a transaction.
         """
         options = connect_options(url, timeout_s=timeout_s)
+
+        settings = f"{_KEEP_TO_INDEXES}; {_END_THE_SILENT} = {round(timeout_s * 1000)}"
+
+        # Not at the start of the connection: poolers refuse what they do not know there.
+        async def prepare(connection: Any) -> None:
+            await connection.execute(settings)
+
         return cls(
             await asyncpg.create_pool(
                 **options,
                 min_size=0,
                 max_size=pool_size,
-                init=_keep_to_indexes,
+                init=prepare,
                 reset=_nothing_to_reset,
             )
         )
@@ -123,10 +134,6 @@ def _written(statement: Executable) -> _Written:
         dialect=_DIALECT, compile_kwargs={"render_postcompile": True}
     )
     return _Written(str(compiled), tuple(compiled.positiontup), compiled.params)
-
-
-async def _keep_to_indexes(connection: Any) -> None:
-    await connection.execute(_KEEP_TO_INDEXES)
 
 
 async def _nothing_to_reset(_: Any) -> None:

@@ -66,6 +66,7 @@ PROCESSES: Final = (
         "its late results change nothing: the later attempts have succeeded",
         (Timed(faults.zombie(for_s=7.5, calls=30), within=(0.2, 0.4)),),
         (promises.something_is_called_again,),
+        needs_postgres=True,  # SQLite has one writer: frozen in a transaction, it stops them all
     ),
     Scenario(
         "poison-task",

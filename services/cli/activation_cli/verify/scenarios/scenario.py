@@ -28,7 +28,7 @@ class Scenario:
         busy_device: The share of the requests that are for one device.
         handler_s: How long an activation takes.
         timeout_s: The `timeoutInSeconds` of the requests.
-        needs_postgres: It breaks PostgreSQL, or the way to it.
+        needs_postgres: SQLite will not do: PostgreSQL itself is broken, or a process is frozen.
         stepped_clocks: It sets the clocks of services.
         settings: Of all services, beyond the usual ones.
     """
