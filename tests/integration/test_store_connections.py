@@ -88,15 +88,21 @@ async def test_a_process_that_freezes_in_a_transaction_does_not_hold_its_devices
     frozen = await PostgresDatabase.open(read_url(postgres_url), pool_size=1, timeout_s=0.5)
     lock_devices = line.lock_devices("postgresql")
     assert lock_devices is not None
+    devices = {"batch": encode([{"equipment": "DEVICE1"}])}
+    ended: list[str | None] = []
 
-    with pytest.raises(StoreUnavailableError), store_errors():
-        async with frozen.transaction() as transaction:
-            await transaction.fetch(lock_devices, {"batch": encode([{"equipment": "DEVICE1"}])})
-            [ended] = await store.finish([success(begun)])
-            await transaction.fetch(lock_devices, {"batch": encode([{"equipment": "DEVICE1"}])})
+    async def freeze() -> None:
+        with store_errors():
+            async with frozen.transaction() as transaction:
+                await transaction.fetch(lock_devices, devices)
+                ended.extend(await store.finish([success(begun)]))
+                await transaction.fetch(lock_devices, devices)
+
+    with pytest.raises(StoreUnavailableError):
+        await freeze()
     async with frozen.statements() as connection:
         served = await connection.fetch(select(1))
     await frozen.close()
 
-    assert ended == "succeeded"
+    assert ended == ["succeeded"]
     assert len(served) == 1
