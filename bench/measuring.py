@@ -25,7 +25,7 @@ def loaded(server: Child, url: str, seconds: int) -> Numbers:
     before_s = cpu_s(server.pid)
     load = post(url, seconds=seconds)
     if load.errors or not load.per_s:
-        raise RuntimeError(f"{url}: {load.errors} requests refused, {load.per_s:g} a second answered")
+        raise RuntimeError(f"{load.errors} requests refused, {load.per_s:g} a second answered")
     cpu_us = (cpu_s(server.pid) - before_s) / (load.per_s * seconds) * 1e6
     return {"per_s": load.per_s, "p50_ms": load.p50_ms, "p99_ms": load.p99_ms, "cpu_us": cpu_us}
 
