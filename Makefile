@@ -39,7 +39,7 @@ safeguards: ## take each safeguard out, and see a scenario of activation verify 
 	@scripts/bootstrap test
 	@scripts/test tests/safeguards
 
-e2e: ## the tests in a kind cluster of their own, 25 minutes (T=tests/e2e/test_kills.py; E2E_CLUSTER keeps one)
+e2e: ## the tests in a kind cluster of their own, 20 minutes (T=tests/e2e/test_kills.py; E2E_CLUSTER keeps one)
 	@scripts/cluster check
 	@scripts/bootstrap e2e
 	@scripts/test $(or $(T),tests/e2e)

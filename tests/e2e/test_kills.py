@@ -1,109 +1,58 @@
-"""Whatever is killed, the ledger and the store agree afterwards."""
+"""`activation verify --kubernetes` breaks releases as users have them; its account is clean."""
 
-import asyncio
-from typing import Final
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from tests.support.client import Client
+from activation_cli.exits import Exit
+from activation_cli.verify.scenarios import IN_CLUSTER
+from tests.support import kind
 from tests.support.kind import KindCluster
-from tests.support.kube import name_of
-from tests.support.patience import eventually
+from tests.support.kube import Kube
 from tests.support.release import Release
-
-LONG_CALL_S: Final = 25.0  # longer than it takes to choose a pod and to delete it
-PACE_S: Final = 0.3  # between the POSTs of a client; nothing waits for it
+from tests.support.verify import verify
 
 
-async def test_a_killed_worker_loses_nothing(release: Release, client: Client) -> None:
-    """What it worked on is done by another one, which the handler knows by the same key."""
-    devices = client.devices(10)
-    for device in devices:
-        await client.script(device, {"do": "answer", "latency_s": LONG_CALL_S})
-    await client.submit_all(devices)
-    await client.wait_in_progress(5)
-
-    busy = {str(task["worker"]) for task in await client.tasks() if task["state"] == "running"}
-    staying = map(name_of, await release.ready_pods("worker"))
-    await release.delete_pod(busy.intersection(staying).pop(), grace_s=0)
-
-    account = await client.account()
-    assert {task["state"] for task in account.tasks} == {"succeeded"}
-    assert max(task["attempt"] for task in account.tasks) > 1
-
-
-async def test_a_killed_gateway_loses_nothing(release: Release, client: Client) -> None:
-    """Clients that ask again with the same key get one task for each device."""
-    [killed, *_] = await release.wait_ready("gateway", 2)
-
-    async with asyncio.TaskGroup() as group:
-        posting = group.create_task(post_steadily(client, count=30))
-        await eventually(lambda: some_posts(client), limit_s=60, what="the first answers")
-        await release.delete_pod(killed, grace_s=0)
-        await release.wait_ready("gateway", 2)
-        await posting
-
-    account = await client.account()
-    assert {task["state"] for task in account.tasks} == {"succeeded"}
-    assert len(account.tasks) == 30
-
-
-@pytest.mark.parametrize("server", ["rabbitmq", "postgres"])
-async def test_a_deleted_server_loses_nothing(
-    release: Release, client: Client, server: str
+@pytest.mark.parametrize("scenario", IN_CLUSTER)
+async def test_whatever_is_killed_nothing_is_lost_or_done_twice(
+    cluster: KindCluster, release: Release, handler_url: str, scenario: str
 ) -> None:
-    """Calls in flight go on, and their results are stored once it is back."""
-    pod = f"activation-{server}-0"
-    uid = (await release.kube.get("pod", pod))["metadata"]["uid"]
-    await client.submit_all(client.devices(10))
-    await client.wait_in_progress(5)
+    """The ledger of a handler outside of the release agrees; the cluster is left as it was."""
+    before = await settings(cluster, release)
+    ways = ("--url", await cluster.url(kind.LOAD_PORT), "--ledger", handler_url)
 
-    await release.delete_pod(pod)
-    await client.submit_all(client.devices(5))
-    await release.wait_replaced(pod, uid)
+    account = await broken(release.kube, scenario, *ways)
 
-    account = await client.account()
-    assert {task["state"] for task in account.tasks} == {"succeeded"}
-    assert len(account.tasks) == 15
+    assert account["calls"] > 0
+    assert await settings(cluster, release) == before
 
 
-async def test_a_drained_node_goes_unnoticed(
-    cluster: KindCluster, release: Release, client: Client
-) -> None:
-    """Its pods finish their calls elsewhere or here, and no attempt is burnt."""
-    node = cluster.second_node
-    await client.submit_all(client.devices(40))
-    await eventually(lambda: workers_on(release, node), limit_s=180, what=f"a worker on {node}")
-    await client.wait_in_progress(5)
+async def test_verify_reaches_a_release_by_itself(installation: Release) -> None:
+    """The gateways and the chart's mock handler, by ports that it forwards."""
+    account = await broken(installation.kube, "gateway-pod-deleted")
 
-    evict = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=240s")
-    try:
-        await release.kube.run("drain", node, *evict, limit_s=250)
-        left = await workers_on(release, node)
-        account = await client.account()
-        await release.wait_ready("gateway", 2)
-    finally:
-        await release.kube.run("uncordon", node)
-
-    assert left == []
-    assert {task["state"] for task in account.tasks} == {"succeeded"}
-    assert {task["attempt"] for task in account.tasks} == {1}
-    assert len(account.known_calls) == len(account.tasks)
+    assert account["calls"] > 0
 
 
-async def post_steadily(client: Client, *, count: int) -> None:
-    """Submit tasks one after the other, as a careful client does."""
-    for device in client.devices(count):
-        await client.submit_surely(device)
-        await asyncio.sleep(PACE_S)
+async def broken(kube: Kube, scenario: str, *ways: str) -> dict[str, Any]:
+    """Carry a scenario out on the release of a namespace; return the account."""
+    report = await verify(
+        *("--kubernetes", "--yes", "--namespace", kube.namespace, *ways),
+        *("--scenario", scenario, "--seed", "1", "--duration", "10s", "--rate", "4"),
+        expected=Exit.DONE,
+        environment=kube.environment,
+    )
+    account: dict[str, Any]
+    [account] = report["scenarios"]
+    assert account["unchecked"] == []
+    assert len(account["faults"]) == 1
+    return account
 
 
-async def some_posts(client: Client) -> bool:
-    """Tell whether a few POSTs have been answered."""
-    return len(client.posts) > 3
-
-
-async def workers_on(release: Release, node: str) -> list[str]:
-    """Return the workers of a node."""
-    pods = await release.pods("worker")
-    return [name_of(pod) for pod in pods if pod["spec"].get("nodeName") == node]
+async def settings(cluster: KindCluster, release: Release) -> Sequence[Any]:
+    """Return what a scenario changes for its time: the bounds of the fleet, and closed nodes."""
+    fleet = (await release.kube.get("scaledobject", "activation-worker"))["spec"]
+    nodes = await cluster.kube.find("nodes")
+    closed = [node["metadata"]["name"] for node in nodes if node["spec"].get("unschedulable")]
+    return fleet["minReplicaCount"], fleet["maxReplicaCount"], closed

@@ -34,11 +34,6 @@ class KindCluster:
     kube: Kube
     tag: str
 
-    @property
-    def second_node(self) -> str:
-        """The node that can be drained: nothing with data is on it."""
-        return f"{self.name}-worker"
-
     async def url(self, node_port: int) -> str:
         """Return where a NodePort is found on this machine."""
         mapped = await programs.run(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.support.kube import Kube, Manifest, is_ready, name_of
+from tests.support.kube import Kube, Manifest, is_ready
 from tests.support.patience import eventually
 
 CHART: Final = Path(__file__).parents[2] / "charts" / "activation"
@@ -84,19 +84,3 @@ class Release:
         """Return how many workers the Deployment is told to have."""
         deployment = await self.kube.get("deployment", "activation-worker")
         return int(deployment["spec"]["replicas"])
-
-    async def delete_pod(self, pod: Manifest | str, *, grace_s: int | None = None) -> None:
-        """Delete a pod, and do not wait; a grace of 0 is a kill."""
-        name = pod if isinstance(pod, str) else name_of(pod)
-        grace = [] if grace_s is None else [f"--grace-period={grace_s}"]
-        force = ["--force"] if grace_s == 0 else []
-        await self.kube.run("delete", "pod", name, "--wait=false", *grace, *force)
-
-    async def wait_replaced(self, pod: str, uid: str) -> None:
-        """Wait until the pod of a StatefulSet has been made anew, and is ready."""
-
-        async def replaced() -> bool:
-            pods = [one for one in await self.kube.find("pods") if name_of(one) == pod]
-            return any(is_ready(one) and one["metadata"]["uid"] != uid for one in pods)
-
-        await eventually(replaced, limit_s=READY_S, what=f"the successor of {pod}")
