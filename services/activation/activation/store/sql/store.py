@@ -30,7 +30,7 @@ from activation.store.sql.database import Connection, Database
 from activation.store.sql.errors import store_errors
 from activation.store.sql.notices import Notices
 from activation.store.sql.results import fence, lost_attempt, written_before
-from activation.store.sql.statements import Statements
+from activation.store.sql.statements import statements
 from activation.store.sql.transaction import Transaction
 from activation.telemetry.metrics import store_operation
 
@@ -64,7 +64,7 @@ class SqlStore:
         self._timeout_s = timeout_s
         self._publish_lease = timedelta(seconds=publish_lease_s)
         self._key_lifetime = timedelta(seconds=key_lifetime_s)
-        self._do = Statements(database.dialect)
+        self._do = statements(database.dialect)
 
     def now(self) -> datetime:
         """Return the time that leases and retries are measured by."""

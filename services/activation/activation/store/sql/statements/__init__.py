@@ -6,6 +6,8 @@ that device's lock (`lock_devices`), taken by a statement of its own: the next o
 holder before has committed.
 """
 
+from functools import cache
+
 from sqlalchemy import String, bindparam
 
 from activation.store.sql.statements import (
@@ -50,3 +52,9 @@ class Statements:
         self.cancel_queued = operators.cancel_queued()
         self.replay = operators.replay()
         self.purge_events, self.purge_tasks = operators.purge(dialect)
+
+
+@cache
+def statements(dialect: str) -> Statements:
+    """Return the statements in a dialect, made and compiled once however many stores there are."""
+    return Statements(dialect)
