@@ -33,7 +33,7 @@ simulate: ## thousands of fault schedules on a virtual clock (SEEDS=5000; SEED=1
 
 test-docker: ## the tests that need servers, on RabbitMQ 4.3 and PostgreSQL 18 in containers
 	@scripts/bootstrap test
-	@scripts/test -n 2 --dist worksteal --servers=docker $(or $(T),tests/integration tests/faults tests/conformance/test_broker_session.py)
+	@scripts/test -n 2 --dist loadfile --servers=docker $(or $(T),tests/integration tests/faults tests/conformance/test_broker_session.py)
 
 safeguards: ## take each safeguard out, and see a scenario of activation verify fail by it; 8 minutes
 	@scripts/bootstrap test
