@@ -3,8 +3,13 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.gateway import GatewayUnderTest, running_gateway
+
+# How long an example takes says nothing on a machine that does other things as well.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -297,7 +297,7 @@ def read(body: bytes) -> Submission | ProblemError:
 
 
 @given(bodies)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_are_a_submission_or_a_problem(body: bytes) -> None:
     """Whatever is read can be written as JSON; whatever is refused is the client's fault."""
     outcome = read(body)
@@ -314,7 +314,7 @@ def test_any_bytes_are_a_submission_or_a_problem(body: bytes) -> None:
     bodies,
     st.sampled_from(["application/json", "text/plain", "application/problem+json", "json", None]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 async def test_any_request_is_answered_as_the_contract_says(
     body: bytes, content_type: str | None
 ) -> None:

@@ -114,7 +114,7 @@ def test_what_is_no_secret_stays() -> None:
     assert text == MASKER.scrub(text, parameters)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(VALUES)
 def test_no_secret_survives_masking(value: object) -> None:
     """Whatever the parameters look like: below a secret name nothing but the mask is left."""
@@ -130,7 +130,7 @@ def test_no_secret_survives_masking(value: object) -> None:
     assert secrets_left(MASKER.mask(value)) == []
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(VALUES, st.text())
 def test_scrubbing_is_total(value: object, text: str) -> None:
     """Every text and every parameters can be scrubbed."""
