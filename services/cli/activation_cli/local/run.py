@@ -12,6 +12,7 @@ from activation.clock import SystemClock
 from activation.errors import ActivationError
 from activation_cli.client import Gateway, connect
 from activation_cli.exits import CommandError
+from activation_cli.interruption import end_like_ctrl_c
 from activation_cli.local.folder import locked
 from activation_cli.local.samples import WORKING, show_samples
 from activation_cli.local.settings import LocalSettings
@@ -49,7 +50,7 @@ def run_local(settings: LocalSettings) -> int:
         The exit code: 0 after Ctrl-C or SIGTERM, 1 if something could not start or ended by
         itself, which stderr then says.
     """
-    _end_like_ctrl_c()
+    end_like_ctrl_c()
     console = Console(markup=False, highlight=False, emoji=False)
     try:
         with locked(settings.folder):
@@ -60,13 +61,6 @@ def run_local(settings: LocalSettings) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _end_like_ctrl_c() -> None:
-    """Make SIGTERM and a closed terminal do what Ctrl-C does, also where that is ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def _run(settings: LocalSettings, console: Console) -> None:
