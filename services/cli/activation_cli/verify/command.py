@@ -96,6 +96,15 @@ def verify(
     postgres: Annotated[
         bool, typer.Option(help="With --local: PostgreSQL also where SQLite would do.")
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="With --local: how many scenarios at a time, each on servers of its own; 2, and "
+            "at most one for each CPU.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Write the report here: text, JSON and HTML."),
@@ -131,6 +140,7 @@ def verify(
         quiet_s=quiet or (_QUIET_IN_CLUSTER_S if kubernetes else _QUIET_S),
         outage_s=outage,
         postgres=postgres,
+        jobs=jobs,
         report=report,
         as_json=as_json or target.as_json,
     )

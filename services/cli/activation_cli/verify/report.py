@@ -8,7 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from activation.errors import ActivationError
 from activation_cli.documents import moment
+from activation_cli.exits import CommandError
 from activation_cli.verify.accountant import VIOLATIONS, Account, Finding, Row, Verdict
 from activation_cli.verify.latency import Phase, Sample, Span, phases
 from activation_cli.verify.scenarios import Scenario
@@ -79,7 +81,9 @@ def broken_off(
     scenario: Scenario, seed: int, error: Exception, *, logs: Path | None = None
 ) -> Result:
     """Return the result of a scenario that could not be carried out to its end."""
-    found = Finding(Verdict.UNMET, "the scenario was broken off", str(error) or "not in time")
+    told = isinstance(error, (ActivationError, CommandError))  # in words for a person
+    said = "not in time" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
+    found = Finding(Verdict.UNMET, "the scenario was broken off", str(error) if told else said)
     return Result(scenario, seed, Account([], [], None), [found], [], 0.0, 0.0, logs=logs)
 
 

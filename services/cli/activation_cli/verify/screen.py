@@ -66,8 +66,10 @@ class Stage:
 class Screen:
     """The person who waits: stderr."""
 
-    def __init__(self) -> None:
-        self._console = console(stderr=True)
+    def __init__(self, to: Console | None = None) -> None:
+        self._console = to or console(stderr=True)
+        self._stages: list[Stage] = []
+        self._live: Live | None = None
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -75,19 +77,35 @@ class Screen:
 
     @contextmanager
     def stage(self, scenario: Scenario) -> Iterator[Stage]:
-        """Show a scenario while it goes on."""
+        """Show a scenario while it goes on, below those that go on already."""
         stage = Stage(scenario)
-        if self._console.is_terminal and not self._console.is_dumb_terminal:
-            with Live(stage, console=self._console, transient=True):
-                yield stage
-        else:
+        self._stages.append(stage)
+        self._animate()
+        try:
             yield stage
+        finally:
+            self._stages.remove(stage)
+            self._animate()
 
     def ended(self, result: Result) -> None:
         """Print a line for a scenario that is over."""
         mark = Text("ok    ", "green") if result.passed else Text("FAILED", "bold red")
         line = Text.assemble(mark, f"  {result.scenario.name:<30}  ", _numbers(result))
         self._console.print(line.append(f"  {span(result.took_s)}", "dim"), soft_wrap=True)
+
+    def _animate(self) -> None:
+        """Draw the stages anew while there are any, where somebody can see them move."""
+        if not self._console.is_terminal or self._console.is_dumb_terminal:
+            return
+        if self._live is None:
+            self._live = Live(
+                get_renderable=lambda: Group(*self._stages), console=self._console, transient=True
+            )
+            self._live.start()
+        self._live.refresh()
+        if not self._stages:
+            self._live.stop()
+            self._live = None
 
 
 def show_list(mode: str, scenarios: Iterable[Scenario]) -> None:

@@ -22,6 +22,10 @@ class Servers:
         self._broker: RabbitMQNode | None = None
         self._database: PostgresServer | None = None
 
+    async def start(self) -> None:
+        """Start what every system needs; errors as in `RabbitMQNode.start`."""
+        await self.broker()
+
     async def broker(self) -> RabbitMQNode:
         """Return RabbitMQ; errors as in `RabbitMQNode.start`."""
         if self._broker is None:

@@ -2,24 +2,29 @@
 
 import asyncio
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import typer
 
 from activation.errors import ActivationError
 from activation_cli.exits import CommandError, Exit
+from activation_cli.interruption import end_like_ctrl_c
 from activation_cli.verify import screen
 from activation_cli.verify.cluster import find_obstacles, find_release, reached
+from activation_cli.verify.lanes import count_lanes, verify_in_lanes
 from activation_cli.verify.page import page
 from activation_cli.verify.release import Release
 from activation_cli.verify.report import Result, broken_off, document, write
 from activation_cli.verify.run import Plan, Site, verify_installation, verify_locally
 from activation_cli.verify.scenarios import CALM, IN_CLUSTER, SCENARIOS, Scenario
+from activation_cli.verify.screen import Stage
 from activation_cli.verify.servers import Servers
 
 
@@ -43,6 +48,7 @@ class Order:
     quiet_s: float
     outage_s: float
     postgres: bool
+    jobs: int | None
     report: Path | None
     as_json: bool
     api_key: str | None = field(default=None, repr=False)
@@ -57,8 +63,8 @@ class Order:
         unknown = [name for name in self.scenarios if name not in known]
         if unknown:
             raise _usage(f"there is no scenario {unknown[0]!r} here: `activation verify --list`")
-        if self.kubernetes and (self.local or self.postgres):
-            raise _usage("--kubernetes has no use for --local and --postgres")
+        if self.kubernetes and (self.local or self.postgres or self.jobs):
+            raise _usage("--kubernetes has no use for --local, --postgres and --jobs")
         if not self.kubernetes:
             if self.local == (self.url is not None):
                 raise _usage(
@@ -68,14 +74,18 @@ class Order:
             if self.namespace is not None or self.agreed:
                 raise _usage("--namespace and --yes go with --kubernetes")
             if self.url is not None:
-                if self.every or self.scenarios or self.postgres:
-                    raise _usage("--url breaks nothing: scenarios and --postgres need --local")
+                if self.every or self.scenarios or self.postgres or self.jobs:
+                    raise _usage("--url breaks nothing: scenarios, --postgres, --jobs need --local")
                 return [CALM]
             if self.ledger_url is not None:
                 raise _usage("--ledger goes with --url: a local system has its own")
         if self.every == bool(self.scenarios):
             raise _usage("say either --scenario NAME, as often as you like, or --all")
         return list(known.values()) if self.every else [known[name] for name in self.scenarios]
+
+    def lanes(self, scenarios: int) -> int:
+        """Return how many scenarios go on at a time on this machine; errors as `count_lanes`."""
+        return count_lanes(self.jobs, scenarios=scenarios, cpus=len(os.sched_getaffinity(0)))
 
     def plan(self, number: int) -> Plan:
         """Return how the scenario of this number is carried out."""
@@ -103,6 +113,9 @@ def carry_out(order: Order) -> Exit:
         CommandError: It cannot be carried out.
     """
     chosen = order.chosen()
+    lanes = order.lanes(len(chosen))
+    if order.local or order.kubernetes:
+        end_like_ctrl_c()  # what was started is stopped, and what was changed is put back
     show = screen.Screen()
     show.say(f"seed {order.seed}")
     run_at = datetime.now(UTC)
@@ -112,7 +125,7 @@ def carry_out(order: Order) -> Exit:
             _agree(release, order)
             works = _in_cluster(chosen, release, order, show)
         else:
-            works = _locally(chosen, order, show) if order.local else _installed(order, show)
+            works = _locally(chosen, lanes, order, show) if order.local else _installed(order, show)
         results = asyncio.run(works)
     except ActivationError as error:
         raise CommandError(str(error), Exit.FAILED) from error
@@ -127,26 +140,31 @@ def carry_out(order: Order) -> Exit:
     return Exit.DONE if report["passed"] else Exit.FAILED
 
 
-async def _locally(chosen: Sequence[Scenario], order: Order, show: screen.Screen) -> list[Result]:
-    """Carry scenarios out one after the other; the logs stay where one has failed."""
+async def _locally(
+    chosen: Sequence[Scenario], lanes: int, order: Order, show: screen.Screen
+) -> list[Result]:
+    """Carry scenarios out on systems of their own; the logs stay where one has failed."""
     folder = _folder()
-    servers = Servers(folder)
+    numbers = count(1)
     results: list[Result] = []
+
+    async def verify(
+        number: int, scenario: Scenario, logs: Path, servers: Servers, stage: Stage
+    ) -> Result:
+        return await verify_locally(scenario, order.plan(number), logs, servers, stage)
+
     try:
-        await servers.broker()  # without it no scenario can begin
-        for number, scenario in enumerate(chosen):
-            plan = order.plan(number)
-            own = folder / scenario.name
-            with show.stage(scenario) as stage:
-                try:
-                    result = await verify_locally(scenario, plan, own, servers, stage)
-                except (ActivationError, CommandError, TimeoutError) as error:
-                    result = broken_off(scenario, order.seed, error, logs=own)
-            show.ended(result)
-            results.append(result)
+        results = await verify_in_lanes(
+            chosen,
+            lanes,
+            lambda: Servers(folder / f"servers-{next(numbers)}"),
+            verify,
+            seed=order.seed,
+            logs=folder,
+            show=show,
+        )
     finally:
-        await asyncio.to_thread(servers.stop)
-        if len(results) == len(chosen) and all(result.passed for result in results):
+        if results and all(result.passed for result in results):
             shutil.rmtree(folder)
         else:
             show.say(f"the logs are kept in {folder}")
@@ -179,7 +197,7 @@ async def _in_cluster(
                     result = await verify_installation(
                         site, scenario, order.plan(number), stage, unchecked=left_out
                     )
-                except (CommandError, TimeoutError) as error:
+                except Exception as error:  # noqa: BLE001  # the report tells of it
                     result = broken_off(scenario, order.seed, error)
             show.ended(result)
             results.append(result)

@@ -16,6 +16,7 @@ LOAD: Final = (
         rate_times=50.0,
         handler_s=0.05,
         needs_postgres=True,
+        alone=True,  # the proxies of all scenarios are in one process, and it is busy now
         settings={"concurrency": 200},
     ),
     Scenario(

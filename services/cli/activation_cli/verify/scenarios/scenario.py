@@ -30,6 +30,7 @@ class Scenario:
         timeout_s: The `timeoutInSeconds` of the requests.
         needs_postgres: SQLite will not do: PostgreSQL itself is broken, or a process is frozen.
         stepped_clocks: It sets the clocks of services.
+        alone: It takes the whole machine: no other scenario goes on meanwhile.
         settings: Of all services, beyond the usual ones.
     """
 
@@ -45,4 +46,5 @@ class Scenario:
     timeout_s: int = 10
     needs_postgres: bool = False
     stepped_clocks: bool = False
+    alone: bool = False
     settings: Mapping[str, object] = field(default_factory=dict)
