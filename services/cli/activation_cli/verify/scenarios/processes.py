@@ -24,7 +24,7 @@ PROCESSES: Final = (
         "leases are renewed: nothing is called twice",
         promises=(all_succeed, promises.nothing_is_called_again),
         round_s=1.5,
-        rate_times=0.5,
+        rate_times=0.3,
         busy_device=0.0,
         handler_s=6.5,
     ),
@@ -35,6 +35,7 @@ PROCESSES: Final = (
         (Timed(faults.killed("worker")),),
         (all_succeed, promises.something_is_called_again),
         handler_s=1.5,  # so that a worker always has calls
+        busy_device=0.02,  # its line would only take longer to end
     ),
     Scenario(
         "all-workers-killed",
@@ -58,6 +59,7 @@ PROCESSES: Final = (
         (Timed(faults.terminated("worker")),),
         (all_succeed, promises.something_is_called_again),
         handler_s=1.5,
+        busy_device=0.02,
         settings={"drain_s": 0.2, "max_attempts": 1},
     ),
     Scenario(
@@ -75,6 +77,7 @@ PROCESSES: Final = (
         (Timed(faults.poisoned(), within=(0.2, 0.3)),),
         (promises.one_is_given_up,),
         handler_s=1.2,  # so that neighbours are always caught in their calls
+        busy_device=0.02,
         settings={"max_attempts": 3},
     ),
     Scenario(
