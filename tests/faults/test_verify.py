@@ -1,9 +1,11 @@
 """`activation verify` from end to end: it passes what is sound, and finds what is not."""
 
 import json
+import os
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import httpx
 import pytest
 
 from activation_cli.exits import Exit
+from activation_cli.local.process import Child
 from tests.support.stub_kubectl import StubCluster
 from tests.support.system import System
 from tests.support.verify import verify
@@ -31,6 +34,28 @@ async def test_a_local_system_loses_nothing_when_a_worker_is_killed(tmp_path: Pa
     assert [fault["name"] for fault in scenario["faults"]] == ["a worker is killed"]
     assert json.loads((tmp_path / "report.json").read_text()) == report
     assert "<svg" in (tmp_path / "report.html").read_text()
+
+
+def test_an_interrupted_run_leaves_no_process(tmp_path: Path) -> None:
+    """SIGTERM while two systems are up: each with its servers is stopped, and the code is 130."""
+    chosen = ("--scenario", "calm", "--scenario", "worker-killed")
+    run = Child(
+        "verify",
+        [Path(sys.executable).with_name("activation"), "verify", "--local", *chosen],
+        log=tmp_path / "verify.log",
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    run.start()
+    try:
+        systems = "activation-verify-*/*/worker-2.log"
+        run.wait_ready(lambda: len(list(tmp_path.glob(systems))) == 2, timeout_s=90)
+        family = processes_with(f"TMPDIR={tmp_path}")
+    finally:
+        code = run.stop(timeout_s=40)
+
+    assert len(family) >= 1 + 2 * (2 + 5)  # itself; RabbitMQ and epmd, and the services, twice
+    assert code == Exit.INTERRUPTED
+    assert processes_with(f"TMPDIR={tmp_path}") == set()
 
 
 async def test_an_installation_is_driven_and_accounted_for(
@@ -109,3 +134,14 @@ def ledger_with_one_call_twice(handler_url: str) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def processes_with(variable: str) -> set[str]:
+    """Return the ids of all processes that have it in their environment."""
+    mark = f"{variable}\0".encode()
+    found = set()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it ended meanwhile
+            if mark in environment.read_bytes():
+                found.add(environment.parent.name)
+    return found
