@@ -35,7 +35,7 @@ test-docker: ## the tests that need servers, on RabbitMQ 4.3 and PostgreSQL 18 i
 	@scripts/bootstrap test
 	@scripts/test -n 2 --dist loadfile --servers=docker $(or $(T),tests/integration tests/faults tests/conformance/test_broker_session.py)
 
-safeguards: ## take each safeguard out, and see a scenario of activation verify fail by it; 8 minutes
+safeguards: ## take each safeguard out, and see a scenario of activation verify fail by it; 11 minutes
 	@scripts/bootstrap test
 	@scripts/test tests/safeguards
 

@@ -29,6 +29,9 @@ SABOTAGE: Final = Path(__file__).parents[1] / "support" / "sabotage"
         ("lost_messages", "queue-deleted", Verdict.LOST),
         # Alone it does no harm: messages that a worker takes with it are found to be lost.
         ("late_ack,lost_messages", "all-workers-killed", Verdict.LOST),
+        ("store_clock", "gateway-clock-stepped", Verdict.UNMET),
+        ("question", "handler-asked", Verdict.UNMET),
+        ("limit", "handler-full", Verdict.UNMET),
     ],
 )
 async def test_without_a_safeguard_a_scenario_fails(

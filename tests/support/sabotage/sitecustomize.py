@@ -140,9 +140,44 @@ def late_ack() -> None:
     Worker._consume = consume_at_once
 
 
+def store_clock() -> None:
+    """Every process goes by its own clock."""
+    from datetime import UTC, datetime
+
+    from activation.store.sql.clock import DatabaseClock
+
+    def own(self: DatabaseClock) -> datetime:
+        return datetime.now(UTC)
+
+    DatabaseClock.now = own
+
+
+def question() -> None:
+    """The handler is not asked what came of a call without an answer."""
+    from activation_worker.handler import HttpHandler
+
+    async def ask_nothing(self: HttpHandler, claim: Any, limit: Any) -> None:
+        return None
+
+    HttpHandler._ask = ask_nothing
+
+
+def limit() -> None:
+    """A 429 is no news about the number of calls."""
+    from activation.domain.limit import LimitPolicy
+
+    def never(self: LimitPolicy, outcome: Any, recent: Any) -> bool:
+        return False
+
+    LimitPolicy.too_many = never
+
+
 SAFEGUARDS: dict[str, Callable[[], None]] = {
     take_out.__name__: take_out
-    for take_out in (fence, sweep, lease, heartbeat, order, key, lost_messages, late_ack)
+    for take_out in (
+        *(fence, sweep, lease, heartbeat, order, key, lost_messages, late_ack),
+        *(store_clock, question, limit),
+    )
 }
 
 for name in filter(None, os.environ.get("SABOTAGE", "").split(",")):
