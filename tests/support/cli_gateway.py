@@ -24,7 +24,7 @@ from activation.telemetry.admin import Readiness
 from activation.telemetry.masking import Masker
 from activation_gateway.api.app import create_app
 from activation_gateway.api.guard import Guard
-from activation_gateway.api_keys import ApiKey
+from activation_gateway.api_keys import ApiKey, ApiKeyCheck
 from activation_gateway.endings import Endings
 from activation_gateway.intake import Intake
 from activation_gateway.relay import QueueStatus
@@ -87,7 +87,9 @@ class CliGateway(httpx.AsyncBaseTransport):
     def _create_app(self, intake: Intake, endings: Endings) -> FastAPI:
         guard = None
         if (keys := self._keys) is not None:
-            guard = Guard(lambda: keys, now=self.store.now, monotonic_s=time.monotonic)
+            guard = Guard(
+                keys=ApiKeyCheck(lambda: keys, now=self.store.now), monotonic_s=time.monotonic
+            )
         return create_app(
             store=self.store,
             intake=intake,

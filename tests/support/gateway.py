@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +18,10 @@ from activation.telemetry.admin import Readiness
 from activation.telemetry.masking import Masker
 from activation_gateway.api.app import create_app
 from activation_gateway.api.guard import Guard
-from activation_gateway.api_keys import ApiKey
+from activation_gateway.api_keys import ApiKey, ApiKeyCheck
 from activation_gateway.endings import Endings
 from activation_gateway.intake import Intake
+from activation_gateway.oidc.tokens import TokenCheck
 from activation_gateway.relay import QueueStatus
 from tests.support.clock import VirtualClock
 from tests.support.faulty_store import FaultyStore
@@ -91,8 +92,9 @@ async def running_gateway(
     max_waiting_per_equipment: int = 0,
     patience_s: float = 0.0,
     keys: list[ApiKey] | None = None,
+    tokens: Callable[[VirtualClock], TokenCheck] | None = None,
 ) -> AsyncIterator[GatewayUnderTest]:
-    """Run a gateway that keeps its tasks in memory; it asks for keys if it is given some."""
+    """Run a gateway that keeps its tasks in memory; it asks for what it is given."""
     clock = VirtualClock()
     store = FaultyStore(clock)
     intake = Intake(
@@ -105,8 +107,12 @@ async def running_gateway(
     endings = Endings(store)
 
     guard = None
-    if keys is not None:
-        guard = Guard(lambda: keys, now=clock.now, monotonic_s=lambda: clock.now().timestamp())
+    if keys is not None or tokens is not None:
+        guard = Guard(
+            keys=None if keys is None else ApiKeyCheck(lambda: keys, now=clock.now),
+            tokens=None if tokens is None else tokens(clock),
+            monotonic_s=lambda: clock.now().timestamp(),
+        )
 
     async def queue_status() -> QueueStatus:
         return gateway.queue

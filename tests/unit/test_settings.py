@@ -4,7 +4,13 @@ import pytest
 
 from activation.domain.retry import RetryPolicy
 from activation.errors import StartError
-from activation.settings import EXIT_CONFIGURATION, read_settings, refuse_start
+from activation.settings import (
+    EXIT_CONFIGURATION,
+    ServiceSettings,
+    read_settings,
+    refuse_start,
+)
+from activation_gateway.rate_limit import RateLimit
 from activation_gateway.settings import GatewaySettings
 from activation_worker.settings import WorkerSettings
 
@@ -23,10 +29,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def refusal(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Read the worker's settings, which must be refused, and return the lines that say why."""
+def refusal(
+    capsys: pytest.CaptureFixture[str], kind: type[ServiceSettings] = WorkerSettings
+) -> list[str]:
+    """Read the settings of a service, which must be refused; returns the lines that say why."""
     with pytest.raises(SystemExit) as ended:
-        read_settings(WorkerSettings)
+        read_settings(kind)
     assert ended.value.code == EXIT_CONFIGURATION
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -116,6 +124,92 @@ def test_lease_shorter_than_the_stores_patience_is_refused(
     environment.setenv("ACTIVATION_STORE_TIMEOUT_S", "5")
 
     assert refusal(capsys) == ["settings: lease_s must be at least 1.5 times store_timeout_s"]
+
+
+OIDC = {"ACTIVATION_OIDC_ISSUER": "https://a.example.com/b", "ACTIVATION_OIDC_AUDIENCE": "us"}
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"ISSUER": None}, "settings: oidc_audience given without oidc_issuer"),
+        ({"AUDIENCE": None}, "settings: oidc_issuer needs oidc_audience"),
+        ({"BURST": "5"}, "settings: oidc_burst needs oidc_rate_per_second"),
+        ({"ISSUER": "http://a.example.com"}, "settings: oidc_issuer must begin with https://"),
+        ({"JWKS_URL": "http://a.example.com"}, "settings: oidc_jwks_url must begin with https://"),
+        ({"ISSUER": "http://127.0.0.1.example.com"}, "settings: oidc_issuer must begin with https"),
+        ({"ISSUER": ""}, "ACTIVATION_OIDC_ISSUER: write https://host/path"),
+        ({"ISSUER": "a.example.com"}, "ACTIVATION_OIDC_ISSUER: write https://host/path"),
+        ({"ISSUER": "https://user:s3c@a.example.com"}, "ACTIVATION_OIDC_ISSUER: write https://"),
+        ({"ISSUER": "https://[::1"}, "ACTIVATION_OIDC_ISSUER: write https://host/path"),
+        ({"ISSUER": "https://a.example.com/#b"}, "ACTIVATION_OIDC_ISSUER: write https://host/path"),
+        ({"JWKS_URL": "file:///keys"}, "ACTIVATION_OIDC_JWKS_URL: write https://host/path"),
+        ({"AUDIENCE": ""}, "ACTIVATION_OIDC_AUDIENCE: "),
+        ({"SCOPE_PREFIX": 'a"'}, "ACTIVATION_OIDC_SCOPE_PREFIX: "),
+        ({"RATE_PER_SECOND": "inf"}, "ACTIVATION_OIDC_RATE_PER_SECOND: "),
+    ],
+)
+def test_tokens_that_nobody_could_judge_refuse_the_start(
+    environment: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, str | None],
+    line: str,
+) -> None:
+    """One line, which says what to do."""
+    changed = {f"ACTIVATION_OIDC_{name}": value for name, value in change.items()}
+    for name, value in (OIDC | changed).items():
+        if value is not None:
+            environment.setenv(name, value)
+
+    [said] = refusal(capsys, GatewaySettings)
+
+    assert said.startswith(line)
+    assert "s3c" not in said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"ISSUER": "http://localhost:8080/realm"},
+        {"ISSUER": "http://127.0.0.2", "JWKS_URL": "http://[::1]:8080/keys"},
+        {"ISSUER": "http://a.example.com", "ALLOW_HTTP": "true"},
+    ],
+)
+def test_tokens_are_taken_of_an_issuer_that_nobody_can_imitate(
+    environment: pytest.MonkeyPatch, change: dict[str, str]
+) -> None:
+    """By TLS, on the same machine, or where somebody says so; its name stays as it is written."""
+    changed = OIDC | {f"ACTIVATION_OIDC_{name}": value for name, value in change.items()}
+    for name, value in changed.items():
+        environment.setenv(name, value)
+
+    rules = read_settings(GatewaySettings).token_rules()
+
+    assert rules is not None
+    assert rules.issuer == changed["ACTIVATION_OIDC_ISSUER"]
+    assert (rules.audience, rules.limit) == ("us", None)
+
+
+@pytest.mark.parametrize(("burst", "limit"), [(None, RateLimit(0.5, 1)), ("7", RateLimit(0.5, 7))])
+def test_limit_of_subjects_is_as_set(
+    environment: pytest.MonkeyPatch, burst: str | None, limit: RateLimit
+) -> None:
+    """The burst is about a second's worth if it is not given."""
+    more = {"ACTIVATION_OIDC_RATE_PER_SECOND": "0.5", "ACTIVATION_OIDC_BURST": burst}
+    for name, value in (OIDC | more).items():
+        if value is not None:
+            environment.setenv(name, value)
+
+    rules = read_settings(GatewaySettings).token_rules()
+
+    assert rules is not None
+    assert rules.limit == limit
+
+
+def test_no_token_is_taken_without_an_issuer() -> None:
+    """API keys are enough."""
+    assert read_settings(GatewaySettings).token_rules() is None
 
 
 def test_secret_words_are_separated_by_commas(environment: pytest.MonkeyPatch) -> None:

@@ -40,8 +40,8 @@ def target(
         typer.Option(
             envvar="ACTIVATION_API_KEY",
             show_default=False,
-            help="For a gateway that asks for one; others of this machine can see an argument, "
-            "and not a variable.",
+            help="Or an access token, for a gateway that asks for one; others of this machine can "
+            "see an argument, and not a variable.",
         ),
     ] = None,
     as_json: Annotated[

@@ -7,7 +7,9 @@ make up for passwords that people choose, and would cost every request what they
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from hmac import compare_digest
 from typing import Annotated, Final
 
 from pydantic import (
@@ -22,10 +24,11 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from activation.key_file import read_entries
+from activation_gateway.credentials import Caller, CredentialsError
 from activation_gateway.rate_limit import RateLimit
 from activation_gateway.scopes import Scope
 
-_PREFIX: Final = "act_"  # by which a person, or a scanner for lost secrets, knows a key
+PREFIX: Final = "act_"  # by which a person, or a scanner for lost secrets, knows a key
 _KEY_BYTES: Final = 32
 
 
@@ -68,7 +71,7 @@ class ApiKey(BaseModel):
         """How often it may be used; None for as often as one likes."""
         if self.rate_per_second is None:
             return None
-        return RateLimit(self.rate_per_second, self.burst or max(1, round(self.rate_per_second)))
+        return RateLimit.of(self.rate_per_second, self.burst)
 
     def line(self) -> str:
         """Write it as a line of the file: JSON is YAML."""
@@ -81,7 +84,7 @@ _ENTRIES: Final = TypeAdapter(list[ApiKey])
 
 def new_key() -> str:
     """Draw a key."""
-    return f"{_PREFIX}{secrets.token_urlsafe(_KEY_BYTES)}"
+    return f"{PREFIX}{secrets.token_urlsafe(_KEY_BYTES)}"
 
 
 def hash_of(key: str) -> str:
@@ -96,3 +99,34 @@ def read_keys(content: bytes) -> Sequence[ApiKey]:
         KeyFileError: It is none.
     """
     return read_entries(content, _ENTRIES, unique=("id", "sha256"))
+
+
+class ApiKeyCheck:
+    """Tells whose a key is.
+
+    Args:
+        keys: Returns the keys that hold now.
+        now: Returns the time, for keys that expire.
+    """
+
+    def __init__(
+        self, keys: Callable[[], Sequence[ApiKey]], *, now: Callable[[], datetime]
+    ) -> None:
+        self._keys = keys
+        self._now = now
+
+    def check(self, presented: str) -> Caller:
+        """Return the caller that a key stands for.
+
+        Raises:
+            CredentialsError: It is not known, or has expired.
+        """
+        digest, found = hash_of(presented), None
+        for key in self._keys():
+            if compare_digest(key.sha256, digest):
+                found = key
+        if found is None:
+            raise CredentialsError("This API key is not known")
+        if found.expires is not None and found.expires <= self._now():
+            raise CredentialsError(f"The API key {found.id} has expired")
+        return Caller(found.id, f"API key {found.id}", found.scopes, found.limit)

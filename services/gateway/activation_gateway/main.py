@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import httpx
 from uuid_utils.compat import uuid7
 
 from activation.broker import Broker, Queues, RabbitMQ
@@ -20,10 +21,12 @@ from activation.telemetry.masking import Masker
 from activation.telemetry.metrics import tell_build
 from activation_gateway.api.app import create_app
 from activation_gateway.api.guard import Guard
-from activation_gateway.api_keys import ApiKey, read_keys
+from activation_gateway.api_keys import ApiKey, ApiKeyCheck, read_keys
 from activation_gateway.endings import Endings
 from activation_gateway.intake import Intake
 from activation_gateway.observer import Observer
+from activation_gateway.oidc.issuer import IssuerKeys
+from activation_gateway.oidc.tokens import TokenCheck
 from activation_gateway.reaper import Reaper
 from activation_gateway.relay import Relay
 from activation_gateway.settings import GatewaySettings
@@ -87,9 +90,8 @@ async def _work(
         retention_s=settings.retention_s,
     )
     observer = Observer(store)
-    guard = None
-    if api_keys is not None:
-        guard = Guard(api_keys.current, now=store.now, monotonic_s=time.monotonic)
+    issuer_keys = _open_issuer_keys(settings)
+    guard = _guard(settings, store, api_keys, issuer_keys)
     readiness = Readiness({"store": store.ping})
     app = create_app(
         store=store,
@@ -109,7 +111,10 @@ async def _work(
     async with asyncio.TaskGroup() as group:
         background = [
             group.create_task(work.run(), name=type(work).__name__)
-            for work in (intake, relay, endings, reaper, observer, api_keys, encryption_keys)
+            for work in (
+                *(intake, relay, endings, reaper, observer),
+                *(api_keys, issuer_keys, encryption_keys),
+            )
             if work is not None
         ]
         serving = group.create_task(api.serve_until(answered), name="api")
@@ -135,3 +140,32 @@ async def _open_api_keys(settings: GatewaySettings) -> KeyFile[ApiKey] | None:
     )
     await keys.open()
     return keys
+
+
+def _open_issuer_keys(settings: GatewaySettings) -> IssuerKeys | None:
+    """Return the keys that tokens are signed with; None where no token is taken."""
+    if settings.oidc_issuer is None:
+        return None
+    return IssuerKeys(
+        httpx.AsyncClient(),
+        issuer=settings.oidc_issuer,
+        jwks_url=settings.oidc_jwks_url,
+        monotonic_s=time.monotonic,
+    )
+
+
+def _guard(
+    settings: GatewaySettings,
+    store: TaskStore,
+    api_keys: KeyFile[ApiKey] | None,
+    issuer_keys: IssuerKeys | None,
+) -> Guard | None:
+    """Return who lets requests in; None where all come in."""
+    rules = settings.token_rules()
+    keys = None if api_keys is None else ApiKeyCheck(api_keys.current, now=store.now)
+    tokens = None
+    if rules is not None and issuer_keys is not None:
+        tokens = TokenCheck(rules, issuer_keys.find, now=store.now)
+    if keys is None and tokens is None:
+        return None
+    return Guard(keys=keys, tokens=tokens, monotonic_s=time.monotonic)

@@ -1,6 +1,11 @@
 """Token buckets: how often somebody may ask."""
 
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, Self
+
+_MOST_BUCKETS: Final = 10_000  # subjects of tokens are without number
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +19,11 @@ class RateLimit:
 
     per_second: float
     burst: int
+
+    @classmethod
+    def of(cls, per_second: float, burst: int | None) -> Self:
+        """Return a limit; the burst is about a second's worth if not given."""
+        return cls(per_second, burst or max(1, round(per_second)))
 
 
 class TokenBucket:
@@ -38,3 +48,26 @@ class TokenBucket:
             return (1 - self._tokens) / self.limit.per_second
         self._tokens -= 1
         return 0.0
+
+
+class RateLimiter:
+    """Holds a bucket for each of those who asked last.
+
+    Args:
+        monotonic_s: Returns seconds on a clock that never goes back.
+    """
+
+    def __init__(self, monotonic_s: Callable[[], float]) -> None:
+        self._monotonic_s = monotonic_s
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()  # who asked last is last
+
+    def take(self, name: str, limit: RateLimit) -> float:
+        """Let somebody ask once. Returns the seconds until they may: 0 if it is now."""
+        now_s = self._monotonic_s()
+        bucket = self._buckets.pop(name, None)
+        if bucket is None or bucket.limit != limit:
+            bucket = TokenBucket(limit, now_s)
+        self._buckets[name] = bucket
+        if len(self._buckets) > _MOST_BUCKETS:
+            self._buckets.popitem(last=False)
+        return bucket.take(now_s)

@@ -1,4 +1,4 @@
-"""What an API key can be good for, and what each operation needs."""
+"""What an API key or a token can be good for, and what each operation needs."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class Scope(StrEnum):
-    """What a key is good for."""
+    """What a key or a token is good for."""
 
     SUBMIT = "submit"  # ask for activations
     READ = "read"  # see tasks and the state of the system

@@ -60,7 +60,7 @@ def create_app(
         queue_status: Asks the broker for the depth of the queues.
         new_id: Makes the id of a task.
         draw_bits: Returns a random number of so many bits, for trace ids.
-        guard: Asks for API keys; None: nobody needs one.
+        guard: Asks for API keys or tokens; None: nobody needs one.
     """
     represent = Representer(masker=masker, max_attempts=policy_max_attempts, now=store.now)
     activation = ActivationApi(
@@ -85,7 +85,7 @@ def create_app(
     _add_target(app.router, TargetApi(store))
     if guard is not None:
         _protect(app, guard)
-    app.routes.extend([*health_routes(readiness), *docs_routes(app, guarded=guard is not None)])
+    app.routes.extend([*health_routes(readiness), *docs_routes(app, guard)])
     return app
 
 

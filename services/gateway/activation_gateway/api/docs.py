@@ -11,19 +11,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from activation_gateway.api.guard import Guard
 from activation_gateway.api.openapi import describe
 
 _ASSETS: Final = Path(fastapi_offline.__file__).parent / "static"
 
 
-def docs_routes(app: FastAPI, *, guarded: bool) -> list[BaseRoute]:
+def docs_routes(app: FastAPI, guard: Guard | None) -> list[BaseRoute]:
     """Return the routes of the documentation of an application.
 
     The page names its files relative to itself, so that it also works behind a path prefix.
 
     Args:
         app: What is documented.
-        guarded: Whether requests need an API key.
+        guard: Says what requests must come with; None: nothing.
     """
     page = get_swagger_ui_html(
         openapi_url="openapi.json",
@@ -38,7 +39,7 @@ def docs_routes(app: FastAPI, *, guarded: bool) -> list[BaseRoute]:
         return page
 
     async def openapi(_: Request) -> Response:
-        return JSONResponse(describe(app, guarded=guarded))
+        return JSONResponse(describe(app, guard=guard))
 
     return [
         Route("/openapi.json", openapi),

@@ -1,9 +1,7 @@
-"""Who may ask: API keys, where they are asked for. Otherwise no request comes through here."""
+"""Who may ask: API keys and tokens, if they are asked for. Otherwise no request comes here."""
 
 import math
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from hmac import compare_digest
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -12,15 +10,15 @@ from starlette.requests import Request
 
 from activation.telemetry.logging import get_logger
 from activation_gateway.api.problems import ProblemError
-from activation_gateway.api_keys import ApiKey, hash_of
-from activation_gateway.rate_limit import TokenBucket
+from activation_gateway.api_keys import PREFIX, ApiKeyCheck
+from activation_gateway.credentials import Caller, CredentialsError, IssuerAwayError
+from activation_gateway.oidc.tokens import TokenCheck
+from activation_gateway.rate_limit import RateLimiter
 from activation_gateway.scopes import NEEDED, Scope
 
-KEY_MISSING: Final = "An API key is needed: send it as Authorization: Bearer <key>, or as X-API-Key"
-KEY_LACKS: Final = "The API key {id} is not good for this: it needs the scope {scope}"
-KEY_TOO_FAST: Final = "The API key {id} is used too often; ask again later"
-_KEY_UNKNOWN: Final = "This API key is not known"
-_KEY_EXPIRED: Final = "The API key {id} has expired"
+MISSING: Final = "An {kind} is needed: send it as Authorization: Bearer <{kind}>, or as X-API-Key"
+LACKS: Final = "The {credentials} is not good for this: it needs the scope {scope}"
+TOO_FAST: Final = "The {credentials} is used too often; ask again later"
 
 _CHALLENGE: Final = 'Bearer realm="activation"'
 _CALLER: Final = "activation.caller"
@@ -30,103 +28,118 @@ log = get_logger()
 
 
 def caller_of(request: Request) -> str:
-    """Return the id of the key that a request came with; `anonymous` where none is asked for."""
+    """Return the id of the caller of a request; `anonymous` where nobody needs to say."""
     return str(request.scope.get(_CALLER, _ANONYMOUS))
 
 
 class Guard:
-    """Lets requests in that have a key for what they ask.
+    """Lets requests in that come with an API key or a token for what they ask.
 
     Args:
-        keys: Returns the keys that hold now.
-        now: Returns the time, for keys that expire.
+        keys: Tells whose an API key is; None: none is taken.
+        tokens: Tells whose a token is; None: none is taken.
         monotonic_s: Returns seconds on a clock that never goes back, for limits.
     """
 
     def __init__(
         self,
-        keys: Callable[[], Sequence[ApiKey]],
         *,
-        now: Callable[[], datetime],
+        keys: ApiKeyCheck | None = None,
+        tokens: TokenCheck | None = None,
         monotonic_s: Callable[[], float],
     ) -> None:
-        self._keys = keys
-        self._now = now
-        self._monotonic_s = monotonic_s
-        self._buckets: dict[str, TokenBucket] = {}
+        self.keys = keys
+        self.tokens = tokens
+        self._limiter = RateLimiter(monotonic_s)
+
+    @property
+    def kind(self) -> str:
+        """What is asked for, as in "An API key is needed"."""
+        kinds = {"API key": self.keys, "access token": self.tokens}
+        return " or ".join(kind for kind, check in kinds.items() if check is not None)
 
     def protect(self, operation: asgi.ASGIApp, operation_id: str) -> asgi.ASGIApp:
         """Put the guard before an operation."""
         needed = NEEDED[operation_id]
 
         async def guarded(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-            scope[_CALLER] = self._admit(Request(scope), needed).id
+            scope[_CALLER] = (await self._admit(Request(scope), needed)).id
             await operation(scope, receive, send)
 
         return guarded
 
-    def _admit(self, request: Request, needed: Scope) -> ApiKey:
-        """Return the key of a request.
+    async def _admit(self, request: Request, needed: Scope) -> Caller:
+        """Return the caller of a request.
 
         Raises:
-            ProblemError: 401, 403 or 429.
+            ProblemError: 401, 403, 429 or 503.
         """
-        key = self._authenticate(request)
-        self._limit(key)
-        if needed not in key.scopes:
-            log.warning("access_denied", caller=key.id, path=request.url.path, needed=needed.value)
-            challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{needed}"'
+        caller = await self._authenticate(request)
+        self._limit(caller)
+        if needed not in caller.scopes:
+            log.warning(
+                "access_denied", caller=caller.id, path=request.url.path, needed=needed.value
+            )
+            scope = f"{caller.scope_prefix}{needed}"
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
-                KEY_LACKS.format(id=key.id, scope=needed),
-                headers={"WWW-Authenticate": challenge},
+                LACKS.format(credentials=caller.credentials, scope=scope),
+                headers=_challenge(error="insufficient_scope", scope=scope),
             )
-        return key
+        return caller
 
-    def _authenticate(self, request: Request) -> ApiKey:
+    async def _authenticate(self, request: Request) -> Caller:
         presented = _presented(request)
         if presented is None:
             # RFC 6750 section 3.1: who brings nothing is told of no error.
-            raise _unauthorized(KEY_MISSING, _CHALLENGE)
-        digest, found = hash_of(presented), None
-        for key in self._keys():
-            if compare_digest(key.sha256, digest):
-                found = key
-        if found is None:
-            raise _invalid(request, _KEY_UNKNOWN)
-        if found.expires is not None and found.expires <= self._now():
-            raise _invalid(request, _KEY_EXPIRED.format(id=found.id))
-        return found
+            raise ProblemError(
+                HTTPStatus.UNAUTHORIZED, MISSING.format(kind=self.kind), headers=_challenge()
+            )
+        try:
+            return await self._check(presented)
+        except CredentialsError as error:
+            log.warning("access_denied", path=request.url.path, reason=str(error))
+            raise ProblemError(
+                HTTPStatus.UNAUTHORIZED,
+                str(error),
+                headers=_challenge(error="invalid_token", error_description=str(error)),
+            ) from None
+        except IssuerAwayError as error:
+            raise ProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                str(error),
+                headers={"Retry-After": str(error.retry_after_s)},
+            ) from None
 
-    def _limit(self, key: ApiKey) -> None:
-        if key.limit is None:
+    async def _check(self, presented: str) -> Caller:
+        """Tell a key from a token by how it begins, where both are taken."""
+        if self.keys is not None and (self.tokens is None or presented.startswith(PREFIX)):
+            return self.keys.check(presented)
+        if self.tokens is not None:
+            return await self.tokens.check(presented)
+        raise CredentialsError("Neither keys nor tokens are taken")
+
+    def _limit(self, caller: Caller) -> None:
+        if caller.limit is None:
             return
-        now_s = self._monotonic_s()
-        bucket = self._buckets.get(key.id)
-        if bucket is None or bucket.limit != key.limit:
-            bucket = self._buckets[key.id] = TokenBucket(key.limit, now_s)
-        wait_s = bucket.take(now_s)
+        wait_s = self._limiter.take(caller.id, caller.limit)
         if wait_s:
             raise ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                KEY_TOO_FAST.format(id=key.id),
+                TOO_FAST.format(credentials=caller.credentials),
                 headers={"Retry-After": str(max(1, math.ceil(wait_s)))},
             )
 
 
 def _presented(request: Request) -> str | None:
-    """Return the key; X-API-Key is for those whose Authorization says something else."""
+    """Return key or token; X-API-Key is for those whose Authorization says something else."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
     return request.headers.get("x-api-key")
 
 
-def _invalid(request: Request, detail: str) -> ProblemError:
-    log.warning("access_denied", path=request.url.path, reason=detail)
-    challenge = f'{_CHALLENGE}, error="invalid_token", error_description="{detail}"'
-    return _unauthorized(detail, challenge)
-
-
-def _unauthorized(detail: str, challenge: str) -> ProblemError:
-    return ProblemError(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge})
+def _challenge(**attributes: str) -> dict[str, str]:
+    """Return the header that says what is wrong (RFC 6750 section 3)."""
+    said = "".join(f', {name}="{value}"' for name, value in attributes.items())
+    return {"WWW-Authenticate": f"{_CHALLENGE}{said}"}

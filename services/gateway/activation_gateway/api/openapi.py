@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from activation_gateway.api.answer import BODIES, to_json
-from activation_gateway.api.guard import KEY_LACKS, KEY_MISSING, KEY_TOO_FAST
+from activation_gateway.api.guard import LACKS, MISSING, TOO_FAST, Guard
 from activation_gateway.api.problems import MEDIA_TYPE, Fault, Problem
 from activation_gateway.scopes import NEEDED, Scope
 
@@ -18,8 +18,8 @@ Json = dict[str, Any]
 _REF: Final = "#/components/schemas/{model}"
 
 
-def describe(app: FastAPI, *, guarded: bool) -> Json:
-    """Write the OpenAPI document of an application, whose requests need API keys or not."""
+def describe(app: FastAPI, *, guard: Guard | None) -> Json:
+    """Write the OpenAPI document of an application, and what its guard asks for."""
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -31,22 +31,34 @@ def describe(app: FastAPI, *, guarded: bool) -> Json:
         [(kind, "serialization", adapter) for kind, adapter in BODIES.items()], ref_template=_REF
     )
     document["components"]["schemas"] |= schemas["$defs"]
-    if guarded:
-        _ask_for_keys(document)
+    if guard is not None:
+        _ask_for_credentials(document, guard)
     return document
 
 
-def _ask_for_keys(document: Json) -> None:
-    """Say of each operation which key it needs, and how it answers one without."""
-    document["components"]["securitySchemes"] = {
-        "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
-        "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    }
+def _ask_for_credentials(document: Json, guard: Guard) -> None:
+    """Say of each operation which key or token it needs, and how it answers without."""
+    schemes: Json = {}
+    prefixes: dict[str, str] = {}
+    if guard.keys is not None:
+        schemes |= _KEY_SCHEMES
+        prefixes |= dict.fromkeys(_KEY_SCHEMES, "")
+    if guard.tokens is not None:
+        rules = guard.tokens.rules
+        schemes["token"] = {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": f"An access token of {rules.issuer} for {rules.audience}.",
+        }
+        prefixes["token"] = rules.scope_prefix
+    document["components"]["securitySchemes"] = schemes
+    refusals = _refusals(guard.kind)
     for path in document["paths"].values():
         for operation in path.values():
             scope = NEEDED[operation["operationId"]]
-            operation["security"] = [{"bearer": [scope]}, {"apiKey": [scope]}]
-            operation["responses"] = _REFUSALS | operation["responses"]
+            operation["security"] = [{name: [f"{prefixes[name]}{scope}"]} for name in schemes]
+            operation["responses"] = refusals | operation["responses"]
 
 
 def shown(description: str, *, headers: Json | None = None, **examples: object) -> Json:
@@ -115,24 +127,31 @@ def _example(body: object, *, leave_out_none: bool = False) -> Json:
     return {"value": json.loads(to_json(body, leave_out_none=leave_out_none))}
 
 
-_CHALLENGE: Final = {"WWW-Authenticate": header("What is wrong (RFC 6750).", type="string")}
-_REFUSALS: Final = {
-    "401": problem(
-        HTTPStatus.UNAUTHORIZED,
-        "The API key is missing, not known, or has expired.",
-        KEY_MISSING,
-        headers=_CHALLENGE,
-    ),
-    "403": problem(
-        HTTPStatus.FORBIDDEN,
-        "The API key is not good for this.",
-        KEY_LACKS.format(id="crm", scope=Scope.OPERATE),
-        headers=_CHALLENGE,
-    ),
-    "429": problem(
-        HTTPStatus.TOO_MANY_REQUESTS,
-        "The API key is used too often.",
-        KEY_TOO_FAST.format(id="crm"),
-        headers={"Retry-After": header("Ask again after so many seconds.", type="integer")},
-    ),
+_KEY_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+_CHALLENGE: Final = {"WWW-Authenticate": header("What is wrong (RFC 6750).", type="string")}
+
+
+def _refusals(kind: str) -> Json:
+    return {
+        "401": problem(
+            HTTPStatus.UNAUTHORIZED,
+            f"The {kind} is missing, not known, or has expired.",
+            MISSING.format(kind=kind),
+            headers=_CHALLENGE,
+        ),
+        "403": problem(
+            HTTPStatus.FORBIDDEN,
+            f"The {kind} is not good for this.",
+            LACKS.format(credentials="API key crm", scope=Scope.OPERATE),
+            headers=_CHALLENGE,
+        ),
+        "429": problem(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"The {kind} is used too often.",
+            TOO_FAST.format(credentials="API key crm"),
+            headers={"Retry-After": header("Ask again after so many seconds.", type="integer")},
+        ),
+    }
