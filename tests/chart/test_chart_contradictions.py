@@ -57,6 +57,26 @@ CONTRADICTIONS: Final[dict[str, tuple[Values, str]]] = {
         },
         "worker.autoscaling.minReplicas is above",
     ),
+    "tokens for anybody": (
+        {"gateway": {"oidc": {"issuer": "https://a.example.com"}}},
+        "gateway.oidc.audience is missing",
+    ),
+    "tokens of nobody": (
+        {"gateway": {"oidc": {"audience": "us"}}},
+        "gateway.oidc.issuer is missing",
+    ),
+    "keys of nobody": (
+        {"gateway": {"oidc": {"jwksUrl": "https://a.example.com"}}},
+        "gateway.oidc.issuer is missing",
+    ),
+    "a burst of no rate": (
+        {"gateway": {"oidc": {"burst": 5}}},
+        "gateway.oidc.burst needs gateway.oidc.ratePerSecond",
+    ),
+    "tokens that others can make": (
+        {"gateway": {"oidc": {"issuer": "http://a.example.com", "audience": "us"}}},
+        "gateway.oidc.allowHttp=true",
+    ),
     "metrics that nobody may read": (
         {
             "monitoring": {"podMonitors": {"enabled": True}},

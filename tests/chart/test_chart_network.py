@@ -137,6 +137,14 @@ def test_real_handler_is_reached_by_the_worker_alone(whole_chart: Chart) -> None
     assert {source for source, target, _ in allowed if target == "world"} == {"worker", "test"}
 
 
+def test_issuer_of_tokens_is_reached_by_the_gateway_alone(chart: Chart) -> None:
+    """It fetches the issuer's keys."""
+    oidc = {"issuer": "https://issuer.example.com", "audience": "us"}
+    allowed = connections(chart, {"gateway": {"oidc": oidc}})
+
+    assert {source for source, target, _ in allowed if target == "world"} == {"gateway", "test"}
+
+
 def test_servers_elsewhere_are_reached_by_those_that_need_them(chart: Chart) -> None:
     """The migration only needs the database."""
     broker = connections(chart, EXTERNAL_BROKER)

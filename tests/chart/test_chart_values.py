@@ -20,6 +20,11 @@ TEXT: Final = (CHART / "values.yaml").read_text()
 VALUES: Final = yaml.safe_load(TEXT)
 DEPENDENCIES: Final = {"rabbitmq", "postgres"}
 
+OIDC: Final[Values] = {
+    "gateway": {
+        "oidc": {"issuer": "https://issuer.example.com", "audience": "us", "ratePerSecond": 5}
+    }
+}
 # What must be switched on before the values below a key have an effect.
 NEEDS: Final[dict[str, Values]] = {
     "gateway.autoscaling.enabled": {},
@@ -27,6 +32,7 @@ NEEDS: Final[dict[str, Values]] = {
     "gateway.autoscaling.": {"gateway": {"autoscaling": {"enabled": True}}},
     "gateway.ingress.": {"gateway": {"ingress": {"enabled": True}}},
     "gateway.service.nodePort": {"gateway": {"service": {"type": "NodePort"}}},
+    "gateway.oidc.": OIDC,
     "tracing.to": {"tracing": {"endpoint": "http://collector.telemetry.svc:4318"}},
     "tracing.sampleRatio": {"tracing": {"endpoint": "http://collector.telemetry.svc:4318"}},
     "worker.replicas": {"keda": {"enabled": False}},
@@ -56,6 +62,10 @@ OTHERS: Final[dict[str, Any]] = {
     "gateway.service.nodePort": 30080,
     "gateway.terminationGracePeriodSeconds": 60,
     "gateway.ingress.path": "/activation",
+    "gateway.oidc.issuer": "https://login.example.com",
+    "gateway.oidc.jwksUrl": "https://login.example.com/keys",
+    "gateway.oidc.ratePerSecond": 7.5,
+    "gateway.oidc.burst": 20,
     "handler.url": "https://provisioning.example.com",
     "tracing.endpoint": "https://collector.example.com",
     "tracing.sampleRatio": 0.5,

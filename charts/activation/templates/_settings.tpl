@@ -39,6 +39,24 @@ ACTIVATION_DRAIN_DELAY_S: {{ .Values.gateway.drainDelaySeconds | quote }}
 {{- if .Values.gateway.apiKeys.existingSecret }}
 ACTIVATION_API_KEYS_FILE: /etc/activation/api-keys/keys.yaml
 {{- end }}
+{{- with .Values.gateway.oidc }}
+{{- if .issuer }}
+ACTIVATION_OIDC_ISSUER: {{ .issuer | quote }}
+ACTIVATION_OIDC_AUDIENCE: {{ .audience | quote }}
+{{- with .jwksUrl }}
+ACTIVATION_OIDC_JWKS_URL: {{ . | quote }}
+{{- end }}
+ACTIVATION_OIDC_SCOPE_CLAIM: {{ .scopeClaim | quote }}
+ACTIVATION_OIDC_SCOPE_PREFIX: {{ .scopePrefix | quote }}
+{{- with .ratePerSecond }}
+ACTIVATION_OIDC_RATE_PER_SECOND: {{ . | quote }}
+{{- end }}
+{{- with .burst }}
+ACTIVATION_OIDC_BURST: {{ . | int64 | quote }}
+{{- end }}
+ACTIVATION_OIDC_ALLOW_HTTP: {{ .allowHttp | quote }}
+{{- end }}
+{{- end }}
 # Above a third of the workers' lease, so that after an outage they renew before they are taken for dead.
 ACTIVATION_REAP_PATIENCE_S: {{ divf .Values.worker.leaseSeconds 2 | quote }}
 {{- end }}
