@@ -19,6 +19,7 @@ from activation_cli.task_filter import TaskFilter
 _LARGEST_PAGE: Final = 500
 
 _KEY: Final = re.compile("[!-~]{1,255}")  # others do not pass through a header
+_CREDENTIALS: Final = re.compile("[!-~]{1,16384}")  # a token is longer than a key
 _CHALLENGE: Final = 'Bearer realm="activation"'  # a proxy that wants a password has another
 _CODES: Final = {
     HTTPStatus.BAD_REQUEST: Exit.USAGE,
@@ -221,7 +222,7 @@ async def connect(
     Args:
         url: It may hold a path, say of an ingress, and a user and password.
         timeout_s: The deadline of each call.
-        api_key: For a gateway that asks for one.
+        api_key: Or an access token; for a gateway that asks for one.
         transport: Replaces the network in tests.
 
     Raises:
@@ -250,7 +251,7 @@ def key_header(api_key: str | None) -> dict[str, str]:
     """
     if not api_key:
         return {}
-    if not _KEY.fullmatch(api_key):
+    if not _CREDENTIALS.fullmatch(api_key):
         raise CommandError(
             "--api-key or ACTIVATION_API_KEY must be visible ASCII characters", Exit.USAGE
         )
