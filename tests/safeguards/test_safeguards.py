@@ -32,6 +32,7 @@ SABOTAGE: Final = Path(__file__).parents[1] / "support" / "sabotage"
         ("store_clock", "gateway-clock-stepped", Verdict.UNMET),
         ("question", "handler-asked", Verdict.UNMET),
         ("limit", "handler-full", Verdict.UNMET),
+        ("breaker", "handler-down", Verdict.UNMET),
     ],
 )
 async def test_without_a_safeguard_a_scenario_fails(

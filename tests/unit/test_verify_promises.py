@@ -42,8 +42,16 @@ def called(*outcomes: str) -> Account:
 
 def timed_calls(*calls: tuple[float, float | None]) -> Account:
     """An account whose one task was called at these times."""
-    rows = [{"key": "a", "equipment": "DEVICE1", "started_at": b, "ended_at": e} for b, e in calls]
+    rows = [
+        {"key": "a", "equipment": "DEVICE1", "started_at": b, "ended_at": e, "outcome": "200"}
+        for b, e in calls
+    ]
     return Account([], [task("a")], rows)
+
+
+def answered_503(*begun: float) -> Account:
+    """An account of calls that began at these times."""
+    return Account([], [], [{"key": "a", "outcome": "503", "started_at": at} for at in begun])
 
 
 FINE_CALL = timed_calls((1, None))
@@ -69,6 +77,8 @@ FINE = account(task("a"), task("b"))
             called("429", *["200"] * 9),
             called("429", *["200"] * 8, "429"),
         ),
+        (promises.it_is_left_in_peace, answered_503(1.0, 1.5, 5.0), answered_503(1.0, 2.0, 3.0)),
+        (promises.it_is_left_in_peace, answered_503(1.0, 5.0), timed_calls((1.0, 2.0), (5.0, 6.0))),
         (promises.refused_with_503, account(task("a"), status=503), FINE),
         (
             promises.refused_with_503,

@@ -172,11 +172,21 @@ def limit() -> None:
     LimitPolicy.too_many = never
 
 
+def breaker() -> None:
+    """However many calls fail, the next one is made."""
+    from activation.domain.target import BreakerPolicy
+
+    def unchanged(self: BreakerPolicy, target: Any, *_: Any, **__: Any) -> Any:
+        return target
+
+    BreakerPolicy.after_call = unchanged
+
+
 SAFEGUARDS: dict[str, Callable[[], None]] = {
     take_out.__name__: take_out
     for take_out in (
         *(fence, sweep, lease, heartbeat, order, key, lost_messages, late_ack),
-        *(store_clock, question, limit),
+        *(store_clock, question, limit, breaker),
     )
 }
 

@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from http import HTTPStatus
 from itertools import pairwise
+from typing import Final
 
 from activation_cli.verify.accountant import Account, Finding, Row, Verdict
+
+FIRST_REST_S: Final = 4.0  # of the breaker, in the scenarios that promise one
 
 Promise = Callable[[Account], Iterable[Finding]]
 
@@ -35,6 +38,18 @@ def few_are_refused_in_the_end(account: Account) -> Iterable[Finding]:
     if sum(later) > len(later) / 10:
         said = f"{sum(later)} of the last {len(later)}"
         yield Finding(Verdict.UNMET, "too many calls were refused to the end", said)
+
+
+def it_is_left_in_peace(account: Account) -> Iterable[Finding]:
+    """Calls are refused with 503, and then nobody calls for nearly as long as the first rest."""
+    calls = account.calls or ()
+    if account.calls is not None and all(call["outcome"] != "503" for call in calls):
+        yield Finding(Verdict.UNMET, "the fault struck nothing", "no call was answered 503")
+    begun = sorted(call["started_at"] for call in calls)
+    longest_s = max((later - earlier for earlier, later in pairwise(begun)), default=0.0)
+    if account.calls is not None and longest_s < FIRST_REST_S - 1.0:
+        said = f"the longest time without a call was {longest_s:.1f} s"
+        yield Finding(Verdict.UNMET, "it was called all the time", said)
 
 
 def one_is_given_up(account: Account) -> Iterable[Finding]:

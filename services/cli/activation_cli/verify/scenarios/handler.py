@@ -64,6 +64,17 @@ HANDLER: Final = (
         handler_s=0.3,
         settings={"handler_room": 4, "max_attempts": 6},
     ),
+    Scenario(
+        "handler-down",
+        "all calls are answered 503",
+        "the breaker opens: the handler has a rest, and no task is given up",
+        (Timed(handler_does("the handler is down", _answer(503), for_s=4.0)),),
+        (all_succeed, promises.it_is_left_in_peace),
+        settings={
+            "breaker_base_s": promises.FIRST_REST_S,
+            "breaker_cap_s": promises.FIRST_REST_S,
+        },
+    ),
     *(
         Scenario(
             f"handler-{name}",
