@@ -94,7 +94,7 @@ async def test_a_release_is_broken_and_accounted_for(
         assert scenario["counts"]["ok"] == len(scenario["requests"]) > 0
         assert len(scenario["faults"]) == 1
         assert scenario["unchecked"] == []
-    assert len(cluster.calls("patch")) == 3
+    assert len(cluster.calls("patch")) == 4
 
 
 async def test_a_device_that_was_activated_twice_is_a_violation(

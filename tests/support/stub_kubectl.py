@@ -163,33 +163,46 @@ def _answer(state: dict[str, Any], arguments: list[str]) -> str:
         group = _option(rest, "api-group")
         return "\n".join(kind for kind in state if kind.endswith(f".{group}") and state[kind])
     if command == "get":
-        kind = next(kind for kind in state if kind.split(".")[0] == words[0])
-        selector = _option(rest, "selector")
-        return json.dumps({"items": [one for one in state[kind] if _matches(one, selector)]})
+        return _get(state, words, _option(rest, "selector"))
     if command == "delete":
         state["pods"] = [pod for pod in state["pods"] if pod["metadata"]["name"] != words[1]]
     if command == "drain":
-        _node(state, words[0])["spec"]["unschedulable"] = True
+        _named(state["nodes"], words[0])["spec"]["unschedulable"] = True
         for pod in list(state["pods"]):
             on_node = pod["spec"]["nodeName"] == words[0]
             if on_node and _matches(pod, _option(rest, "pod-selector")):
                 state["pods"].remove(pod)
     if command == "uncordon":
-        _node(state, words[0])["spec"].pop("unschedulable")
+        _named(state["nodes"], words[0])["spec"].pop("unschedulable")
     if command == "patch":
-        _patch(state, words[0], json.loads(_option(rest, "patch"))["spec"])
+        _patch(state, words, rest)
     _resize(state)
     return ""
 
 
-def _node(state: dict[str, Any], name: str) -> Manifest:
-    return next(node for node in state["nodes"] if node["metadata"]["name"] == name)
+def _named(found: list[Manifest], name: str) -> Manifest:
+    return next(one for one in found if one["metadata"]["name"] == name)
 
 
-def _patch(state: dict[str, Any], kind: str, spec: dict[str, int]) -> None:
-    by_name = {one["metadata"]["name"]: one for one in state[kind]}
-    by_name["worker"]["spec"].update(spec)
-    worker = next(one for one in state["deployments"] if one["metadata"]["name"] == "worker")
+def _get(state: dict[str, Any], words: list[str], selector: str) -> str:
+    kind = next(kind for kind in state if words[0] in {kind, kind.split(".")[0]})
+    if words[1:]:
+        return json.dumps(_named(state[kind], words[1]))
+    return json.dumps({"items": [one for one in state[kind] if _matches(one, selector)]})
+
+
+def _patch(state: dict[str, Any], words: list[str], options: list[str]) -> None:
+    patched = _named(state[words[0]], words[1])
+    managers = patched["metadata"].setdefault("managedFields", [])
+    patch = json.loads(_option(options, "patch"))
+    if "--type=json" in options:
+        [_, remove] = patch
+        managers.pop(int(remove["path"].rpartition("/")[2]))
+        return
+    managers[:] = [{"manager": "helm"}, {"manager": _option(options, "field-manager")}]
+    spec = patch["spec"]
+    patched["spec"].update(spec)
+    worker = _named(state["deployments"], "worker")
     replicas = worker["spec"]["replicas"]
     worker["spec"]["replicas"] = max(min(spec.values()), min(max(spec.values()), replicas))
 

@@ -160,16 +160,17 @@ async def test_workers_are_scaled_by_what_holds_their_number(
     kind: str,
     before: dict[str, int],
 ) -> None:
-    """One more, then one alone, and in the end all values are as they were."""
+    """One more, then one alone, and in the end all is as it was: no field is known as ours."""
     cluster = StubCluster(tmp_path / "bin", autoscaler=autoscaler)
     monkeypatch.setenv("PATH", cluster.path)
 
     await strike("workers-scaled")
 
-    patched = [call[1:3] + call[4:] for call in cluster.calls("patch")]
+    *patched, _ = [call[1:] for call in cluster.calls("patch")]
     values = [dict.fromkeys(before, 3), dict.fromkeys(before, 1), before]
-    expected = [release.merge_patch(**one)[1] for one in values]
-    assert patched == [[kind, "worker", one] for one in expected]
+    [left] = [one for one in cluster.state[kind] if one["metadata"]["name"] == "worker"]
+    assert patched == [[kind, "worker", *release.merge_patch(**one)] for one in values]
+    assert left["metadata"]["managedFields"] == [{"manager": "helm"}]
 
 
 async def test_an_interrupted_scaling_is_undone(

@@ -9,6 +9,8 @@ from activation_cli.exits import CommandError, Exit
 
 Manifest = dict[str, Any]
 
+FIELD_MANAGER: Final = "activation-verify"  # by which Kubernetes knows what we have changed
+
 _CALL_S: Final = 30.0
 _TRIES: Final = 4
 _PAUSE_S: Final = 2.0
@@ -59,6 +61,30 @@ class Kubectl:
                 await asyncio.sleep(_PAUSE_S)
             else:
                 return
+
+    async def disown(self, kind: str, name: str) -> None:
+        """Forget that we have changed an object, which is as it was.
+
+        Else the next upgrade of its release would meet a conflict with us (Kubernetes
+        documentation, "Server-Side Apply", "Conflicts").
+        """
+        for left in reversed(range(_TRIES)):
+            shown = await self.run("get", kind, name, "--show-managed-fields", "--output=json")
+            entries = json.loads(shown)["metadata"].get("managedFields", [])
+            managers = [entry.get("manager") for entry in entries]
+            if FIELD_MANAGER not in managers:
+                return
+            entry = f"/metadata/managedFields/{managers.index(FIELD_MANAGER)}"
+            steps = (
+                {"op": "test", "path": f"{entry}/manager", "value": FIELD_MANAGER},
+                {"op": "remove", "path": entry},
+            )
+            try:
+                await self.run("patch", kind, name, "--type=json", f"--patch={json.dumps(steps)}")
+            except CommandError:  # others have changed the object meanwhile
+                if not left:
+                    raise
+                await asyncio.sleep(_PAUSE_S)
 
     async def start(self, *arguments: str) -> Process:
         """Start a command that goes on until it is killed; its errors come with what it prints."""

@@ -11,7 +11,7 @@ from activation.domain.task import State
 from activation_cli.client import Gateway
 from activation_cli.exits import CommandError, Exit
 from activation_cli.task_filter import TaskFilter
-from activation_cli.verify.kubectl import Kubectl, Manifest
+from activation_cli.verify.kubectl import FIELD_MANAGER, Kubectl, Manifest
 
 _Found = TypeVar("_Found")
 
@@ -130,7 +130,8 @@ class Installation:
 
 def merge_patch(**spec: int | None) -> tuple[str, ...]:
     """Return the arguments of `kubectl patch` that set values in a spec; None: no value."""
-    return ("--type=merge", f"--patch={json.dumps({'spec': spec})}")
+    patch = json.dumps({"spec": spec})
+    return ("--type=merge", f"--field-manager={FIELD_MANAGER}", f"--patch={patch}")
 
 
 def name_of(found: Manifest) -> str:

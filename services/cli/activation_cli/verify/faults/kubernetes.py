@@ -111,6 +111,7 @@ def workers_scaled() -> Fault:
                 await release.wait_workers(count)
         finally:
             await release.kubectl.mend("patch", *target, *merge_patch(**before))
+            await release.kubectl.disown(*target)
 
     return Fault("the workers are scaled", strike)
 
