@@ -1,13 +1,10 @@
 """Access tokens at a gateway in a process of its own, with an issuer on loopback."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import httpx
 import pytest
@@ -16,47 +13,11 @@ from activation_cli.exits import Exit
 from activation_gateway.api_keys import new_key
 from activation_gateway.oidc import issuer as issuer_module
 from activation_gateway.oidc.issuer import IssuerKeys
-from tests.integration.test_system_api_keys import write
+from tests.support.guarded_gateway import ask, command, guarded_gateway, write_keys
 from tests.support.issuer import AUDIENCE, DISCOVERY, JWKS, Issuer, public_jwk, rsa_key
 from tests.support.service import Service, eventually
 
 pytestmark = pytest.mark.timeout(120)
-
-PROGRAM: Final = Path(sys.executable).with_name("activation")
-
-
-def gateway_of(folder: Path, **more: str) -> Service:
-    """Return a gateway without a broker."""
-    settings = {
-        "host": "127.0.0.1",
-        "log_format": "json",
-        "log_level": "debug",
-        "database_url": f"sqlite:///{folder}/store.db",
-        "amqp_url": "amqp://127.0.0.1:1/",
-        **more,
-    }
-    return Service("gateway", "gateway", folder, settings)
-
-
-async def ask(gateway: Service, bearer: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=gateway.url, trust_env=False) as http:
-        return await http.get("/api/v1/status", headers={"Authorization": f"Bearer {bearer}"})
-
-
-def command(gateway: Service, token: str, *args: str) -> subprocess.CompletedProcess[str]:
-    variables = {
-        "ACTIVATION_URL": gateway.url,
-        "NO_PROXY": "127.0.0.1",
-        "ACTIVATION_API_KEY": token,
-    }
-    return subprocess.run(
-        [PROGRAM, *args],
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
 
 
 def token(issuer: Issuer, **more: Any) -> str:
@@ -69,16 +30,11 @@ async def test_gateway_takes_tokens_beside_keys_and_shows_none(
     """An issuer that comes late, keys that change, forged tokens, and the command line."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     key = new_key()
-    write(tmp_path / "keys.yaml", key)
+    write_keys(tmp_path, key)
     issuer = Issuer()
     async with issuer.serving() as port:
         pass
-    gateway = gateway_of(
-        tmp_path,
-        oidc_issuer=issuer.url,
-        oidc_audience=AUDIENCE,
-        api_keys_file=f"{tmp_path}/keys.yaml",
-    )
+    gateway = guarded_gateway(tmp_path, oidc_issuer=issuer.url, oidc_audience=AUDIENCE)
     await gateway.start()
     try:
         early = token(issuer)

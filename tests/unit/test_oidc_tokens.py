@@ -404,11 +404,14 @@ async def test_tokens_alone_are_told_where_there_are_no_keys() -> None:
     async with running_gateway(tokens=checked_by) as gateway:
         nothing = await gateway.http.get("/api/v1/status")
         key = await gateway.http.get("/api/v1/status", headers={"X-API-Key": "act_secret"})
+        await gateway.http.get("/openapi.json")
         document = (await gateway.http.get("/openapi.json")).json()
 
     assert nothing.json()["detail"].startswith("An access token is needed")
     assert key.status_code == 401
     assert document["components"]["securitySchemes"].keys() == {"token"}
+    away = document["paths"]["/api/v1/status"]["get"]["responses"]["503"]["description"]
+    assert away.count("issuer") == 1
 
 
 async def test_tokens_wait_for_the_keys_of_the_issuer_and_api_keys_do_not() -> None:

@@ -59,6 +59,8 @@ def _ask_for_credentials(document: Json, guard: Guard) -> None:
             scope = NEEDED[operation["operationId"]]
             operation["security"] = [{name: [f"{prefixes[name]}{scope}"]} for name in schemes]
             operation["responses"] = refusals | operation["responses"]
+            if guard.tokens is not None:
+                operation["responses"]["503"]["description"] += _ISSUER_AWAY
 
 
 def shown(description: str, *, headers: Json | None = None, **examples: object) -> Json:
@@ -131,6 +133,7 @@ _KEY_SCHEMES: Final = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+_ISSUER_AWAY: Final = " Or the keys of the issuer of tokens are not known now."
 _CHALLENGE: Final = {"WWW-Authenticate": header("What is wrong (RFC 6750).", type="string")}
 
 
