@@ -24,10 +24,9 @@ from typing import Final, cast
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBased
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -84,12 +83,18 @@ async def tracing(service: str, *, instance: str) -> AsyncIterator[None]:
     )
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(_About())
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(_exporter()))
     trace.set_tracer_provider(provider)
     try:
         yield
     finally:
         await _flush(provider)
+
+
+def _exporter() -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  # where nobody listens: 2 MiB
+
+    return OTLPSpanExporter()
 
 
 async def _flush(provider: TracerProvider) -> None:

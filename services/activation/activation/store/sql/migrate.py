@@ -4,33 +4,20 @@ import asyncio
 import enum
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import URL, Connection, text
+from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from activation.errors import StartError, StoreUnavailableError
 from activation.store.sql.errors import first_line, store_errors
+from activation.store.sql.migrations import revisions
 from activation.store.sql.sqlite import open_sqlite
 from activation.store.sql.url import connect_options, without_tls
 
 _LOCK = 0x41637469  # any number, the same for every pod
 _TIMEOUT_S = 300.0  # another pod may be migrating a large table
-
-
-def alembic_config(connection: Connection | None = None) -> Config:
-    """Return Alembic's configuration; there is no ini file."""
-    config = Config()
-    config.set_main_option("script_location", str(files("activation.store.sql") / "migrations"))
-    config.attributes["connection"] = connection
-    return config
 
 
 class Schema(enum.Enum):
@@ -71,22 +58,20 @@ async def require_schema(url: URL, *, timeout_s: float) -> None:
 def _migrate(connection: Connection) -> Schema:
     found = _schema(connection)
     if found is Schema.BEHIND:
-        command.upgrade(alembic_config(connection), "head")
+        from activation.store.sql.upgrade import upgrade  # noqa: PLC0415  # Alembic: 11 MiB
+
+        upgrade(connection)
     return found
 
 
 def _schema(connection: Connection) -> Schema:
-    revision = MigrationContext.configure(connection).get_current_revision()
-    if revision is None:
+    if not inspect(connection).has_table("alembic_version"):
         return Schema.BEHIND
-    script = ScriptDirectory.from_config(alembic_config())
-    if revision == script.get_current_head():
+    found = connection.scalar(text("select version_num from alembic_version"))
+    known = revisions()
+    if found == known[-1]:
         return Schema.PRESENT
-    try:
-        script.get_revision(revision)
-    except CommandError:  # nothing that this version knows
-        return Schema.NEWER
-    return Schema.BEHIND
+    return Schema.BEHIND if found is None or found in known else Schema.NEWER
 
 
 @asynccontextmanager
