@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.support import kind
 from tests.support.kind import KindCluster
 from tests.support.kube import condition
+from tests.support.patience import eventually
 from tests.support.port_forward import PortForward
 from tests.support.release import Release
 
@@ -31,7 +32,20 @@ async def api(
         mapped = await cluster.url(kind.INSTALLATION_PORT)
         url = mapped if request.param == "mapped port" else forward.url
         async with httpx.AsyncClient(base_url=url, timeout=90, trust_env=False) as api:
+            await reachable(api)
             yield api
+
+
+async def reachable(api: httpx.AsyncClient) -> None:
+    """Wait for the way to pods that are ready: each node learns of them a moment later."""
+
+    async def answers() -> bool:
+        try:
+            return (await api.get("/readyz")).is_success
+        except httpx.TransportError:
+            return False
+
+    await eventually(answers, limit_s=30, what=f"an answer at {api.base_url}")
 
 
 async def test_a_fresh_release_passes_its_own_test(installation: Release) -> None:
@@ -90,6 +104,7 @@ async def test_a_reinstall_goes_on_with_what_an_uninstall_left(
         left = await everything(installation)
         await installation.install()
 
+        await reachable(api)
         after = await api.get(task, headers=WAIT)
         again = await api.post(f"{DEVICE}REINSTALL1", json={})
         done = await api.get(f"{DEVICE}REINSTALL1/task/{again.json()['taskId']}", headers=WAIT)

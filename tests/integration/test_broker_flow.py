@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import httpx
 import pytest
 from structlog.testing import capture_logs
 
@@ -22,6 +21,7 @@ from activation_gateway.endings import Endings
 from activation_gateway.intake import Intake
 from activation_gateway.relay import Relay
 from activation_worker.handler import HttpHandler
+from activation_worker.reply import Reply
 from activation_worker.worker import Worker
 from tests.support.rabbitmq_vhost import DEAD, LIMIT_S, TASKS, Vhost
 from tests.support.scripted_handler import ScriptedHandler, success
@@ -54,11 +54,9 @@ class Flow:
             Broker(vhost.rabbitmq(name="worker", timeout_s=BROKER_TIMEOUT_S).open_session),
             HttpHandler(
                 "http://handler",
-                connections=concurrency,
-                connect_s=1.0,
+                self.handler,
                 grace_s=5.0,
                 masker=Masker(["password"]),
-                transport=self.handler,
             ),
             breaker=BreakerPolicy(),
             limits=LimitPolicy(),
@@ -96,7 +94,7 @@ class Held:
     def __init__(self, release: asyncio.Event) -> None:
         self._release = release
 
-    async def answer(self) -> httpx.Response:
+    async def answer(self) -> Reply:
         await self._release.wait()
         return await success().answer()
 

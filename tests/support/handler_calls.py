@@ -9,6 +9,7 @@ from activation.domain.outcome import Outcome
 from activation.domain.task import Claim, TaskId
 from activation.telemetry.masking import Masker
 from activation_worker.handler import HttpHandler
+from activation_worker.transport import HttpTransport
 from tests.support.misbehaving_server import Behaviour, serving
 
 TASK = TaskId(UUID("0190a1b2-0000-7000-8000-000000000001"))
@@ -31,7 +32,10 @@ def a_claim(*, parameters: str = "{}", timeout_s: int = 5, traceparent: str | No
 @asynccontextmanager
 async def client_of(url: str, *, grace_s: float = 0.1) -> AsyncIterator[HttpHandler]:
     handler = HttpHandler(
-        url, connections=10, connect_s=0.3, grace_s=grace_s, masker=Masker(["password", "token"])
+        url,
+        HttpTransport(connections=10, connect_s=0.3),
+        grace_s=grace_s,
+        masker=Masker(["password", "token"]),
     )
     yield handler
     await handler.close()

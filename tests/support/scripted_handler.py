@@ -1,19 +1,21 @@
-"""A handler behind httpx that answers by scripts, and writes down every call and question."""
+"""A handler that answers by scripts, and writes down every call and question."""
 
 import asyncio
 import json
 from collections import defaultdict, deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-import httpx
+from activation.domain.outcome import Reason
+from activation_worker.reply import Reply
+from activation_worker.transport import NoReplyError
 
 
 class Step(Protocol):
     """How the handler meets one call."""
 
-    async def answer(self) -> httpx.Response:
+    async def answer(self) -> Reply:
         """Answer, raise what a broken connection raises, or never return."""
 
 
@@ -24,33 +26,33 @@ class Answer:
     status: int
     after_s: float = 0.0
     message: str = "as scripted"
-    headers: dict[str, str] = field(default_factory=dict)
+    retry_after: str | None = None
 
-    async def answer(self) -> httpx.Response:
+    async def answer(self) -> Reply:
         await asyncio.sleep(self.after_s)
         body = {"code": self.status, "message": self.message}
-        return httpx.Response(self.status, json=body, headers=self.headers)
+        return Reply(self.status, json.dumps(body).encode(), self.retry_after)
 
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Bytes that may be no answer at all."""
+    """Bytes that may be no answer at all; None: too many."""
 
-    content: bytes
+    content: bytes | None
     status: int = 200
 
-    async def answer(self) -> httpx.Response:
-        return httpx.Response(self.status, content=self.content)
+    async def answer(self) -> Reply:
+        return Reply(self.status, self.content)
 
 
 @dataclass(frozen=True, slots=True)
 class Breaks:
     """The connection fails."""
 
-    error: Exception
+    reason: Reason = Reason.UNREACHABLE
 
-    async def answer(self) -> httpx.Response:
-        raise self.error
+    async def answer(self) -> Reply:
+        raise NoReplyError(self.reason, "connection failed: as scripted")
 
 
 def success(after_s: float = 0.0) -> Answer:
@@ -58,8 +60,7 @@ def success(after_s: float = 0.0) -> Answer:
 
 
 def too_many_requests(retry_after_s: int | None = None) -> Answer:
-    wish = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
-    return Answer(429, headers=wish)
+    return Answer(429, retry_after=None if retry_after_s is None else str(retry_after_s))
 
 
 def finished(code: int = 200, message: str = "as scripted") -> Raw:
@@ -84,7 +85,7 @@ class Call:
     answered: bool = False
 
 
-class ScriptedHandler(httpx.AsyncBaseTransport):
+class ScriptedHandler:
     """Answers by script; without one every call succeeds at once, and no key is known.
 
     Attributes:
@@ -124,29 +125,32 @@ class ScriptedHandler(httpx.AsyncBaseTransport):
         async with asyncio.timeout(3600), self._begun:
             await self._begun.wait_for(lambda: len(self.calls) >= count)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Reply:
         now = asyncio.get_running_loop().time
-        if request.method == "GET":
-            return await self._answer(request, now())
-        equipment = request.url.path.rpartition("/")[2]
-        json.loads(await request.aread())  # what the worker sends must be readable
-        call = Call(
-            equipment, request.headers["idempotency-key"], int(request.headers["x-attempt"]), now()
-        )
+        if method == "GET":
+            return await self._answer(url, now())
+        equipment = url.rpartition("/")[2]
+        json.loads(body or b"")  # what the worker sends must be readable
+        call = Call(equipment, headers["idempotency-key"], int(headers["x-attempt"]), now())
         self.calls.append(call)
         async with self._begun:
             self._begun.notify_all()
         script = self._scripts[equipment]
         step = script.popleft() if script else success()
         try:
-            response = await step.answer()
+            reply = await step.answer()
             call.answered = True
         finally:
             call.ended_s = now()
-        return response
+        return reply
 
-    async def _answer(self, request: httpx.Request, now_s: float) -> httpx.Response:
-        *_, equipment, resource, key = request.url.path.split("/")
+    async def close(self) -> None:
+        pass
+
+    async def _answer(self, url: str, now_s: float) -> Reply:
+        *_, equipment, resource, key = url.split("/")
         assert resource == "activations"
         self.questions.append(Question(equipment, key, now_s))
         script = self._answers[equipment]

@@ -174,12 +174,10 @@ class World:
         """Start one more worker."""
         handler = HttpHandler(
             "http://handler",
-            connections=self._concurrency,
-            connect_s=5.0,
+            self.handler,
             grace_s=GRACE_S,
             masker=Masker(SECRETS),
             asks=self._asks,
-            transport=self.handler,
         )
         worker = Worker(
             self.store,

@@ -169,7 +169,7 @@ async def test_offers_beyond_the_bound_are_left_to_the_sweep() -> None:
 async def test_retry_is_published_when_due_and_not_sooner() -> None:
     """The message of the second attempt comes when the wait is over."""
     async with World() as world:
-        world.handler.script(DEVICE, [Answer(503, headers={"retry-after": "42"})])
+        world.handler.script(DEVICE, [Answer(503, retry_after="42")])
         task = await world.run_to_end()
 
     first, second = world.broker.published_s(task.id)

@@ -1,44 +1,20 @@
 """Which traces are recorded, and what is recorded of a request."""
 
-from collections.abc import Callable, Iterator
-
 import pytest
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBasedTraceIdRatio, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBasedTraceIdRatio
 
 from activation.errors import StoreUnavailableError
 from activation.telemetry import tracing
 from activation.telemetry.tracing import is_sampled, processing, sending
 from tests.support.gateway import GatewayUnderTest
+from tests.support.recording import Recording
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
 RECORDED = f"00-{TRACE}-{PARENT}-01"
 LEFT_OUT = f"00-{TRACE}-{PARENT}-00"
 QUEUE = "activation.tasks"
-
-Recording = Callable[[Sampler], InMemorySpanExporter]
-
-
-@pytest.fixture
-def recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
-    """Records as a sampler says."""
-    providers = []
-
-    def record(sampler: Sampler) -> InMemorySpanExporter:
-        provider, exporter = TracerProvider(sampler=sampler), InMemorySpanExporter()
-        provider.add_span_processor(SimpleSpanProcessor(exporter))
-        monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
-        monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
-        providers.append(provider)
-        return exporter
-
-    yield record
-    for provider in providers:
-        provider.shutdown()
 
 
 def names(spans: InMemorySpanExporter) -> list[str]:

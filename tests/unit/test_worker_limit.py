@@ -2,11 +2,10 @@
 
 from collections import Counter
 
-import httpx
-
 from activation.domain.limit import LimitPolicy
 from activation.domain.target import Target
 from activation.domain.task import EventName, State, Task, TaskId
+from activation_worker.reply import Reply
 from tests.support.scripted_handler import Answer, success
 from tests.support.world import VIRTUAL_TIME, World
 
@@ -27,7 +26,7 @@ class Doorkeeper:
         self.most = 0
         self._call_s = call_s
 
-    async def answer(self) -> httpx.Response:
+    async def answer(self) -> Reply:
         """Meet a call."""
         if self.inside >= self.room:
             self.refused += 1

@@ -1,11 +1,10 @@
 """The target held back: for every worker, at no cost for the tasks that wait."""
 
-import httpx
-
 from activation.domain.retry import RetryPolicy
 from activation.domain.target import BreakerPolicy, Standing, Target
 from activation.domain.task import EventName, State, Task, TaskId
 from activation_worker.gate import LOOK_EVERY_S
+from activation_worker.reply import Reply
 from tests.support.scripted_handler import Answer, Step, success, too_many_requests
 from tests.support.world import LEASE_S, SWEEP_S, VIRTUAL_TIME, World
 
@@ -25,7 +24,7 @@ class Outage:
         self._until_s = until_s
         self._during = during
 
-    async def answer(self) -> httpx.Response:
+    async def answer(self) -> Reply:
         """Meet a call."""
         down = self._world.elapsed_s < self._until_s
         return await (self._during if down else success(0.1)).answer()

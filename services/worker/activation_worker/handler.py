@@ -4,27 +4,17 @@ import asyncio
 from dataclasses import replace
 from typing import Final, Protocol
 
-import aiohttp
-import httpx
-from httpx_aiohttp import AiohttpTransport
-from opentelemetry.instrumentation.httpx import AsyncOpenTelemetryTransport
-
 from activation.domain.outcome import Outcome, Reason, reason_for_status
 from activation.domain.task import Claim
 from activation.telemetry.masking import Masker
-from activation.telemetry.tracing import current_traceparent, is_recorded
+from activation.telemetry.tracing import current_traceparent
+from activation_worker.client_span import describe_reply, requesting
 from activation_worker.inquiry import ask, is_uncertain
-from activation_worker.reply import CONNECTION_ERRORS, Reply, connection_error, phrase
+from activation_worker.reply import Reply, phrase
+from activation_worker.transport import NoReplyError, Transport
 
 _LONGEST_MESSAGE: Final = 500
 _CLOSE_S: Final = 5.0
-_KEEP_ALIVE_S: Final = 4.0  # below the 5 s of common servers: a call must not meet a closing one
-# The connection was there, and what came over it is no answer.
-_UNREADABLE: Final = (
-    httpx.DecodingError,
-    aiohttp.ClientPayloadError,
-    aiohttp.ClientResponseError,
-)
 # A proxy's page is no answer of the handler's, except where the status alone says "not now".
 _NEEDS_NO_BODY: Final = frozenset({Reason.OVERLOADED, Reason.UNAVAILABLE})
 
@@ -42,41 +32,26 @@ class HttpHandler:
 
     Args:
         url: Its base URL.
-        connections: Calls at once at most.
-        connect_s: Limit for a TCP connection.
+        transport: Carries the requests.
         grace_s: Added to the task's own timeout, so that work which uses all of it succeeds.
         masker: Removes secrets from what the handler says.
         asks: Ask what an earlier call came to before another one is made; see `inquiry`.
-        transport: Carries the requests; by default aiohttp's connection pool.
     """
 
     def __init__(
         self,
         url: str,
+        transport: Transport,
         *,
-        connections: int,
-        connect_s: float,
         grace_s: float,
         masker: Masker,
         asks: bool = False,
-        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        self._url = url.rstrip("/") + "/api/v1/equipment/cpe/"
+        self._transport = transport
         self._grace_s = grace_s
         self._masker = masker
         self._asks = asks
-        self._url = url.rstrip("/") + "/api/v1/equipment/cpe/"
-        # Used without httpx's client: its cookies, redirects and authentication are not wanted
-        # here, and cost a third of a call's CPU.
-        self._transport = transport or AiohttpTransport(
-            limits=httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=connections,
-                keepalive_expiry=_KEEP_ALIVE_S,
-            )
-        )
-        self._traced_transport = AsyncOpenTelemetryTransport(self._transport)
-        # The deadline of the whole call is `activate`'s; only connecting has its own.
-        self._extensions = {"timeout": httpx.Timeout(None, connect=connect_s).as_dict()}
 
     async def activate(self, claim: Claim) -> Outcome:
         """Make one attempt; see `Handler.activate`."""
@@ -88,14 +63,14 @@ class HttpHandler:
                 Reason.NO_ANSWER,
                 f"No answer within {claim.timeout_s} s and a grace of {self._grace_s:g} s",
             )
-        except CONNECTION_ERRORS as error:
-            return _failure(error)
+        except NoReplyError as error:
+            return Outcome(error.reason, f"The {error}")
         return outcome
 
     async def close(self) -> None:
         """Close the connections."""
         async with asyncio.timeout(_CLOSE_S):
-            await self._transport.aclose()
+            await self._transport.close()
 
     async def _ask(self, claim: Claim, limit: asyncio.Timeout) -> Outcome | None:
         """Ask what an earlier call came to, if that is unknown; None: call."""
@@ -115,10 +90,9 @@ class HttpHandler:
             "idempotency-key": str(claim.task_id),
             "x-attempt": str(claim.attempt),
         }
-        content = f'{{"timeoutInSeconds":{claim.timeout_s},"parameters":{claim.parameters}}}'
-        return self._outcome(
-            await self._send("POST", claim.equipment, claim, headers, content), claim
-        )
+        body = f'{{"timeoutInSeconds":{claim.timeout_s},"parameters":{claim.parameters}}}'
+        reply = await self._send("POST", claim.equipment, claim, headers, body.encode())
+        return self._outcome(reply, claim)
 
     async def _send(
         self,
@@ -126,25 +100,17 @@ class HttpHandler:
         path: str,
         claim: Claim,
         headers: dict[str, str],
-        content: str | None = None,
+        body: bytes | None = None,
     ) -> Reply:
+        url = self._url + path
         headers["accept"] = "application/json"
-        traceparent = current_traceparent() or claim.traceparent
-        if traceparent:
-            headers["traceparent"] = traceparent
-        request = httpx.Request(
-            method,
-            self._url + path,
-            content=content,
-            headers=headers,
-            extensions=self._extensions,
-        )
-        transport = self._traced_transport if is_recorded() else self._transport
-        response = await transport.handle_async_request(request)
-        try:
-            return await Reply.read(response)
-        finally:
-            await response.aclose()
+        with requesting(method, url):
+            traceparent = current_traceparent() or claim.traceparent
+            if traceparent:
+                headers["traceparent"] = traceparent
+            reply = await self._transport.send(method, url, headers, body)
+            describe_reply(reply.status)
+            return reply
 
     def _outcome(self, reply: Reply, claim: Claim) -> Outcome:
         status = reply.status
@@ -163,11 +129,3 @@ class HttpHandler:
         if not text.isprintable():
             text = "".join(c if c.isprintable() else " " for c in text)
         return text[:_LONGEST_MESSAGE]
-
-
-def _failure(error: Exception) -> Outcome:
-    """Say what became of a call without an answer."""
-    cause = connection_error(error)
-    if isinstance(cause, _UNREADABLE):
-        return Outcome(Reason.UNREADABLE, "The answer was broken off or is not HTTP")
-    return Outcome(Reason.UNREACHABLE, f"The connection failed: {type(cause).__name__}")

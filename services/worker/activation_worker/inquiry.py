@@ -25,7 +25,8 @@ from activation.domain.outcome import (
     reason_for_status,
 )
 from activation.domain.task import Claim
-from activation_worker.reply import CONNECTION_ERRORS, Reply, connection_error, phrase
+from activation_worker.reply import Reply, phrase
+from activation_worker.transport import NoReplyError
 
 _QUESTION_S: Final = 10.0  # for one question
 _ASK_AGAIN_S: Final = 2.0
@@ -62,8 +63,8 @@ async def ask(
                 reply = await look()
         except TimeoutError:
             return _untold(f"no answer within {_QUESTION_S:g} s")
-        except CONNECTION_ERRORS as error:
-            return _untold(f"the connection failed: {type(connection_error(error)).__name__}")
+        except NoReplyError as error:
+            return _untold(f"the {error}")
         match reply.status:
             case HTTPStatus.OK:
                 return _told(reply, claim)

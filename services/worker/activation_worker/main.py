@@ -15,6 +15,7 @@ from activation.telemetry.masking import Masker
 from activation.telemetry.metrics import tell_build
 from activation_worker.handler import HttpHandler
 from activation_worker.settings import WorkerSettings
+from activation_worker.transport import HttpTransport
 from activation_worker.worker import Worker
 
 
@@ -31,8 +32,7 @@ async def _open(settings: WorkerSettings, stop: asyncio.Event) -> None:
         return
     handler = HttpHandler(
         str(settings.handler_url),
-        connections=settings.concurrency,
-        connect_s=settings.connect_s,
+        HttpTransport(connections=settings.concurrency, connect_s=settings.connect_s),
         grace_s=settings.grace_s,
         masker=Masker(settings.secret_words),
         asks=settings.ask_handler,

@@ -4,15 +4,9 @@ import email.utils
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final, Self
+from typing import Any
 
-import aiohttp
-import httpx
 import orjson
-
-_LARGEST_BODY: Final = 1024 * 1024
-
-CONNECTION_ERRORS: Final = (httpx.HTTPError, aiohttp.ClientError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,23 +15,12 @@ class Reply:
 
     Attributes:
         body: None if it is larger than 1 MiB.
+        retry_after: The header as it came.
     """
 
     status: int
-    headers: httpx.Headers
     body: bytes | None
-
-    @classmethod
-    async def read(cls, response: httpx.Response) -> Self:
-        """Read a response to its end, or to where it becomes too large."""
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > _LARGEST_BODY:
-                return cls(response.status_code, response.headers, None)
-            chunks.append(chunk)
-        return cls(response.status_code, response.headers, b"".join(chunks))
+    retry_after: str | None = None
 
     @property
     def members(self) -> dict[str, Any] | None:
@@ -51,7 +34,7 @@ class Reply:
     @property
     def retry_after_s(self) -> float | None:
         """`Retry-After`, seconds or a date (RFC 9110 section 10.2.3); None if unreadable."""
-        value = self.headers.get("retry-after")
+        value = self.retry_after
         if value is None:
             return None
         if value.strip().isascii() and value.strip().isdigit():
@@ -71,11 +54,3 @@ def phrase(status: int) -> str:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return f"Status {status}"
-
-
-def connection_error(error: Exception) -> Exception:
-    """Return what really happened to a connection.
-
-    The transport calls nearly all of aiohttp's errors a `ConnectTimeout`: aiohttp's own is better.
-    """
-    return error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error

@@ -201,11 +201,9 @@ class Fleet:
             Broker(self.broker.open_session, draw=self.random.random),
             HttpHandler(
                 "http://handler",
-                connections=CONCURRENCY,
-                connect_s=5.0,
+                self.handler,
                 grace_s=GRACE_S,
                 masker=Masker(["password"]),
-                transport=self.handler,
             ),
             policy=self.policy,
             breaker=BREAKER,

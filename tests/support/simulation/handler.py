@@ -2,15 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Final
 
-import httpx
-
+from activation.domain.outcome import Reason
+from activation_worker.reply import Reply
+from activation_worker.transport import NoReplyError
 from tests.support.simulation.loop import Process, current_process
 from tests.support.simulation.wire import Wire
 
@@ -32,7 +33,7 @@ class Call:
     key: str
     attempt: int
     timeout_s: int
-    answer: "asyncio.Future[httpx.Response]"
+    answer: "asyncio.Future[Reply]"
     started_s: float | None = None
     ended_s: float | None = None
     left_s: float | None = None
@@ -55,7 +56,7 @@ class Mood:
 
 
 @dataclass(slots=True, eq=False)
-class SimulatedHandler(httpx.AsyncBaseTransport):
+class SimulatedHandler:
     """The server, and the way to it.
 
     Attributes:
@@ -70,15 +71,18 @@ class SimulatedHandler(httpx.AsyncBaseTransport):
     activations: dict[str, int] = field(default_factory=dict)
     _working: dict[str, list[Call]] = field(default_factory=dict)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Reply:
+        assert method == "POST"
         await self.wire.step("call")
         process, loop = current_process(), asyncio.get_running_loop()
         call = Call(
             process=process,
-            equipment=request.url.path.rpartition("/")[2],
-            key=request.headers["idempotency-key"],
-            attempt=int(request.headers["x-attempt"]),
-            timeout_s=json.loads(await request.aread())["timeoutInSeconds"],
+            equipment=url.rpartition("/")[2],
+            key=headers["idempotency-key"],
+            attempt=int(headers["x-attempt"]),
+            timeout_s=json.loads(body or b"")["timeoutInSeconds"],
             answer=loop.create_future(),
         )
         self.wire.after_a_while(partial(self._begin, call))
@@ -92,6 +96,9 @@ class SimulatedHandler(httpx.AsyncBaseTransport):
         finally:
             forget()
             hang_up()
+
+    async def close(self) -> None:
+        pass
 
     def _begin(self, call: Call) -> None:
         call.started_s = self._now()
@@ -131,16 +138,16 @@ class SimulatedHandler(httpx.AsyncBaseTransport):
     def _tell(self, call: Call, status: int, *, retry_after_s: int | None = None) -> None:
         call.told = status
         said = {"code": status, "message": words_for(call.attempt)}
-        headers = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
-        self._end(call, httpx.Response(status, content=json.dumps(said), headers=headers))
+        wish = None if retry_after_s is None else str(retry_after_s)
+        self._end(call, Reply(status, json.dumps(said).encode(), wish))
 
     def _garbage(self, call: Call) -> None:
-        self._end(call, httpx.Response(200, content=b"<html>"))
+        self._end(call, Reply(200, b"<html>"))
 
     def _reset(self, call: Call) -> None:
-        self._end(call, httpx.ReadError("connection reset"))
+        self._end(call, NoReplyError(Reason.UNREACHABLE, "connection failed: reset"))
 
-    def _end(self, call: Call, said: httpx.Response | Exception) -> None:
+    def _end(self, call: Call, said: Reply | Exception) -> None:
         call.ended_s = self._now()
 
         def arrive() -> None:

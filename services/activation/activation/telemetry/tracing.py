@@ -227,6 +227,12 @@ def step(name: str) -> AbstractContextManager[object]:
     return trace.use_span(_tracer.start_span(name), end_on_exit=True)
 
 
+def calling(name: str, attributes: Attributes) -> AbstractContextManager[object]:
+    """Record a request to another system, as a part of the work under way."""
+    span = _tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
+    return trace.use_span(span, end_on_exit=True)
+
+
 def serving(name: str, headers: Mapping[str, str]) -> AbstractContextManager[object]:
     """Record what a server does for one request, in the trace of its caller.
 
