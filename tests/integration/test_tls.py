@@ -1,4 +1,4 @@
-"""TLS to broker and store: what the URL asks for is checked before a password is sent."""
+"""TLS to broker, store and handler: who answers is checked before a secret is sent."""
 
 import asyncio
 import ssl
@@ -12,8 +12,11 @@ import pytest
 import trustme
 
 from activation.broker import Queues, RabbitMQ
+from activation.domain.outcome import Reason
 from activation.errors import BrokerUnavailableError, StartError
 from activation.store.sql.url import connect_options, read_url
+from tests.support.handler_calls import a_claim, client_of
+from tests.support.misbehaving_server import answer, serving
 
 _LIMIT_S: Final = 10.0
 
@@ -125,3 +128,34 @@ def test_tls_that_cannot_be_had_stops_the_start(query: str, fault: str) -> None:
         connect_options(read_url(f"postgresql://user:s3cret@db/name?{query}"), timeout_s=1.0)
 
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "reason"),
+    [
+        ("127.0.0.1", True, Reason.COMPLETED),
+        ("127.0.0.1", False, Reason.UNREACHABLE),
+        ("other.example.com", True, Reason.UNREACHABLE),
+    ],
+)
+async def test_handler_of_an_https_url_must_prove_its_name(
+    authority: trustme.CA,
+    authority_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    name: str,
+    trusted: bool,
+    reason: Reason,
+) -> None:
+    """By the authorities of the system, or by those in SSL_CERT_FILE."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name).configure_cert(context)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
+    success = answer(200, {"code": 200, "message": "success"})
+
+    async with serving(success, tls=context) as handler, client_of(handler.url) as client:
+        outcome = await client.activate(a_claim(parameters='{"password": "canary"}'))
+
+    assert outcome.reason == reason
+    assert len(handler.requests) == (reason is Reason.COMPLETED)

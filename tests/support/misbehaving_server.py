@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -40,7 +41,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(behave: Behaviour) -> AsyncIterator[Server]:
+async def serving(behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     """Serve: each connection reads requests, and each request is met with the behaviour."""
     server = Server()
 
@@ -55,9 +56,9 @@ async def serving(behave: Behaviour) -> AsyncIterator[Server]:
             writer.close()
             await server.note(opened=-1)
 
-    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
+    listening = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     host, port = listening.sockets[0].getsockname()[:2]
-    server.url = f"http://{host}:{port}"
+    server.url = f"http{'s' if tls else ''}://{host}:{port}"
     try:
         yield server
     finally:

@@ -1,5 +1,6 @@
 """HTTP to the handler: a request, and the reply read with suspicion."""
 
+import ssl
 from collections.abc import Mapping
 from typing import Final, Protocol
 
@@ -48,6 +49,8 @@ class Transport(Protocol):
 class HttpTransport:
     """aiohttp's pool of connections. To be made inside the running loop.
 
+    Servers of `https://` are checked by the system's authorities, or by those in `SSL_CERT_FILE`.
+
     Args:
         connections: Requests at once at most.
         connect_s: Limit for a TCP connection; the whole request has its caller's deadline.
@@ -55,7 +58,11 @@ class HttpTransport:
 
     def __init__(self, *, connections: int, connect_s: float) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_ALIVE_S),
+            connector=aiohttp.TCPConnector(
+                limit=connections,
+                keepalive_timeout=_KEEP_ALIVE_S,
+                ssl=ssl.create_default_context(),
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_s),
         )
