@@ -81,12 +81,16 @@ async def test_broker_of_an_amqps_url_must_prove_its_name(
     """By the authorities of the system, or by the one in `cafile`."""
     async with server(authority, name, postgres=False) as port:
         url = f"amqps://user:password@127.0.0.1:{port}/{query.format(authority=authority_file)}"
-        broker = RabbitMQ(url, name="test", queues=Queues("tasks", "dead"), timeout_s=_LIMIT_S)
-        with pytest.raises(BrokerUnavailableError):
-            async with broker.open_session():
-                pass
+        await _fail_to_open(url)
 
     assert bool(reached) is gets_in
+
+
+async def _fail_to_open(url: str) -> None:
+    broker = RabbitMQ(url, name="test", queues=Queues("tasks", "dead"), timeout_s=_LIMIT_S)
+    with pytest.raises(BrokerUnavailableError):
+        async with broker.open_session():
+            pass
 
 
 @pytest.mark.parametrize(
@@ -128,6 +132,23 @@ def test_tls_that_cannot_be_had_stops_the_start(query: str, fault: str) -> None:
         connect_options(read_url(f"postgresql://user:s3cret@db/name?{query}"), timeout_s=1.0)
 
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("postgres", [False, True])
+async def test_broker_and_database_are_trusted_by_the_authorities_in_ssl_cert_file(
+    authority: trustme.CA, authority_file: Path, monkeypatch: pytest.MonkeyPatch, *, postgres: bool
+) -> None:
+    """Where their URLs name no file: one variable for all servers."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
+    async with server(authority, "127.0.0.1", postgres=postgres) as port:
+        if postgres:
+            url = read_url(f"postgresql://user:password@127.0.0.1:{port}/db?sslmode=verify-full")
+            with pytest.raises((OSError, asyncpg.PostgresError)):
+                await asyncpg.connect(**connect_options(url, timeout_s=_LIMIT_S))
+        else:
+            await _fail_to_open(f"amqps://user:password@127.0.0.1:{port}/")
+
+    assert reached
 
 
 @pytest.mark.parametrize(

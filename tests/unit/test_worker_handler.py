@@ -1,5 +1,6 @@
 """What the handler's answers mean to its client: each of them is an outcome."""
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -121,6 +122,19 @@ async def test_request_carries_all_that_the_handler_needs() -> None:
         "accept: application/json",
     ):
         assert line in head.lower()
+
+
+async def test_credentials_in_the_url_are_sent_as_a_header() -> None:
+    """By the scheme Basic (RFC 7617); they are not part of the request's address."""
+    async with serving(answer(200, OK)) as server:
+        async with client_of(server.url.replace("//", "//operator:p%40ss@")) as handler:
+            outcome = await handler.activate(a_claim())
+
+    [(head, _)] = server.requests
+    said = base64.b64encode(b"operator:p@ss").decode()
+    assert outcome.reason == Reason.COMPLETED
+    assert head.startswith("POST /api/v1/equipment/cpe/ABC123 HTTP/1.1\r\n")
+    assert f"authorization: Basic {said}".lower() in head.lower()
 
 
 async def test_secrets_that_the_handler_repeats_are_scrubbed() -> None:

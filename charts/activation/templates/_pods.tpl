@@ -101,24 +101,43 @@ topologySpreadConstraints:
   valueFrom: {secretKeyRef: {name: {{ include "activation.brokerSecret" . }}, key: amqp-url}}
 {{- end }}
 
-{{/* Where a container finds the keys of Secrets that are given: (dict name secret …). */}}
-{{- define "activation.keyMounts" -}}
-{{- if compact (values .) }}
+{{/* How a program learns of authorities of the user's (OpenSSL, "X509_get_default_cert_file_env"). */}}
+{{- define "activation.authorityEnv" -}}
+{{- if .Values.certificateAuthorities.existingConfigMap }}
+- name: SSL_CERT_FILE
+  value: /etc/activation/certificate-authorities/ca.crt
+{{- end }}
+{{- end }}
+
+{{/* Where a container finds what is given: (list context (dict name secret …)). */}}
+{{- define "activation.volumeMounts" -}}
+{{- $authorities := (index . 0).Values.certificateAuthorities.existingConfigMap }}
+{{- $secrets := index . 1 }}
+{{- if or $authorities (compact (values $secrets)) }}
 volumeMounts:
   # The folder and not the file: a file alone would never change.
-  {{- range $name, $secret := . }}{{ if $secret }}
+  {{- range $name, $secret := $secrets }}{{ if $secret }}
   - {name: {{ $name }}, mountPath: /etc/activation/{{ $name }}, readOnly: true}
   {{- end }}{{ end }}
+  {{- if $authorities }}
+  - {name: certificate-authorities, mountPath: /etc/activation/certificate-authorities, readOnly: true}
+  {{- end }}
 {{- end }}
 {{- end }}
 
 {{/* The volumes of these. */}}
-{{- define "activation.keyVolumes" -}}
-{{- if compact (values .) }}
+{{- define "activation.volumes" -}}
+{{- $authorities := (index . 0).Values.certificateAuthorities.existingConfigMap }}
+{{- $secrets := index . 1 }}
+{{- if or $authorities (compact (values $secrets)) }}
 volumes:
-  {{- range $name, $secret := . }}{{ if $secret }}
+  {{- range $name, $secret := $secrets }}{{ if $secret }}
   - name: {{ $name }}
     secret: {secretName: {{ $secret }}}
   {{- end }}{{ end }}
+  {{- with $authorities }}
+  - name: certificate-authorities
+    configMap: {name: {{ . }}}
+  {{- end }}
 {{- end }}
 {{- end }}

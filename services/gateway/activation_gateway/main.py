@@ -1,6 +1,7 @@
 """The composition root of the gateway."""
 
 import asyncio
+import ssl
 import time
 
 import httpx
@@ -147,7 +148,7 @@ def _open_issuer_keys(settings: GatewaySettings) -> IssuerKeys | None:
     if settings.oidc_issuer is None:
         return None
     return IssuerKeys(
-        httpx.AsyncClient(),
+        httpx.AsyncClient(verify=ssl.create_default_context()),  # the authorities of the system
         issuer=settings.oidc_issuer,
         jwks_url=settings.oidc_jwks_url,
         monotonic_s=time.monotonic,
