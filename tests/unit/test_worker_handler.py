@@ -126,9 +126,11 @@ async def test_request_carries_all_that_the_handler_needs() -> None:
 
 async def test_credentials_in_the_url_are_sent_as_a_header() -> None:
     """By the scheme Basic (RFC 7617); they are not part of the request's address."""
-    async with serving(answer(200, OK)) as server:
-        async with client_of(server.url.replace("//", "//operator:p%40ss@")) as handler:
-            outcome = await handler.activate(a_claim())
+    async with (
+        serving(answer(200, OK)) as server,
+        client_of(server.url.replace("//", "//operator:p%40ss@")) as handler,
+    ):
+        outcome = await handler.activate(a_claim())
 
     [(head, _)] = server.requests
     said = base64.b64encode(b"operator:p@ss").decode()
