@@ -140,6 +140,7 @@ def test_large_numbers_reach_the_services_as_they_are(chart: Chart) -> None:
         "gateway": {
             "maxBacklog": 5_000_000,
             "maxWaitingPerEquipment": 2_000_000,
+            "callerShare": 3_000_000,
             "retentionSeconds": 31_536_000,
         }
     }
@@ -148,6 +149,7 @@ def test_large_numbers_reach_the_services_as_they_are(chart: Chart) -> None:
 
     assert settings["ACTIVATION_MAX_BACKLOG"] == "5000000"
     assert settings["ACTIVATION_MAX_WAITING_PER_EQUIPMENT"] == "2000000"
+    assert settings["ACTIVATION_CALLER_SHARE"] == "3000000"
     assert settings["ACTIVATION_RETENTION_S"] == "31536000"
 
 

@@ -17,7 +17,7 @@ from activation.ports import TaskStore
 from activation.store import open_store
 from tests.support import servers
 from tests.support.service import eventually
-from tests.support.store_operations import OPERATIONS, Prepare, failed, running
+from tests.support.store_operations import OPERATIONS, Prepare, deferred, failed, running
 from tests.support.tasks import success
 
 FEW: Final = 10  # tasks in one operation
@@ -65,6 +65,7 @@ async def early(database: str) -> AsyncIterator[TaskStore]:
             await running(store, GROUP)
             await store.finish([success(claim) for claim in await running(store, GROUP)])
             await failed(store, GROUP)
+            await deferred(store, GROUP)
         await told(store)
         yield store
 

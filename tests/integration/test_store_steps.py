@@ -16,7 +16,15 @@ from sqlalchemy import Engine, event
 from activation.domain.task import Claim
 from activation.ports import TaskStore
 from activation.store import open_store
-from tests.support.store_operations import OPERATIONS, Operation, Prepare, failed, new, running
+from tests.support.store_operations import (
+    OPERATIONS,
+    Operation,
+    Prepare,
+    deferred,
+    failed,
+    new,
+    running,
+)
 from tests.support.tasks import DEVICE, accept, claim, success
 
 FEW: Final = 10  # tasks in one operation
@@ -66,6 +74,7 @@ async def fill(path: Path, amount: int) -> Path:
         await running(store, amount)
         await store.finish([success(one) for one in await running(store, amount)])
         await failed(store, amount)
+        await deferred(store, amount)
     return path
 
 

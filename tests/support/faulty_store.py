@@ -73,13 +73,18 @@ class FaultyStore(MemoryStore):
         return answer
 
     async def accept(
-        self, tasks: Sequence[NewTask], *, max_waiting: int = 0
+        self, tasks: Sequence[NewTask], *, max_waiting: int = 0, share: int = 0
     ) -> Sequence[Accepted | NotAccepted]:
         self.sizes.append(("accept", len(tasks)))
-        return await self._through("accept", super().accept(tasks, max_waiting=max_waiting))
+        return await self._through(
+            "accept", super().accept(tasks, max_waiting=max_waiting, share=share)
+        )
 
     async def take_ready(self, limit: int) -> Sequence[Ready]:
         return await self._through("take_ready", super().take_ready(limit))
+
+    async def admit(self, share: int, limit: int) -> Sequence[Ready]:
+        return await self._through("admit", super().admit(share, limit))
 
     async def mark_published(self, published: Iterable[Ready]) -> None:
         await self._through("mark_published", super().mark_published(published))

@@ -90,6 +90,7 @@ async def running_gateway(
     *,
     max_backlog: int = 0,
     max_waiting_per_equipment: int = 0,
+    caller_share: int = 0,
     patience_s: float = 0.0,
     keys: list[ApiKey] | None = None,
     tokens: Callable[[VirtualClock], TokenCheck] | None = None,
@@ -103,6 +104,7 @@ async def running_gateway(
         patience_s=patience_s,
         max_backlog=max_backlog,
         max_waiting_per_equipment=max_waiting_per_equipment,
+        caller_share=caller_share,
     )
     endings = Endings(store)
 

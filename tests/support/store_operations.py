@@ -20,9 +20,9 @@ Prepare = Callable[[TaskStore, int], Awaitable[Operation]]
 _device = count()
 
 
-def new(amount: int) -> list[NewTask]:
+def new(amount: int, *, caller: str | None = None) -> list[NewTask]:
     """Make tasks, each of a device of its own."""
-    return [new_task(f"device-{next(_device)}") for _ in range(amount)]
+    return [new_task(f"device-{next(_device)}", caller=caller) for _ in range(amount)]
 
 
 async def waiting(store: TaskStore, amount: int) -> list[NewTask]:
@@ -46,6 +46,11 @@ async def failed(store: TaskStore, amount: int) -> list[Claim]:
     return claims
 
 
+async def deferred(store: TaskStore, amount: int) -> None:
+    """Store tasks of one caller that wait for its share, but for one that has it."""
+    await store.accept(new(amount + 1, caller="busy"), share=1)
+
+
 async def accepting(store: TaskStore, amount: int) -> Operation:
     tasks = new(amount)
     return lambda it: it.accept(tasks)
@@ -64,6 +69,23 @@ async def accepting_up_to_a_limit(store: TaskStore, amount: int) -> Operation:
 async def refusing(store: TaskStore, amount: int) -> Operation:
     tasks = [new_task(task.equipment) for task in await waiting(store, amount)]
     return lambda it: it.accept(tasks, max_waiting=MOST_WAITING)
+
+
+async def accepting_within_a_share(store: TaskStore, amount: int) -> Operation:
+    tasks = new(amount, caller=f"caller-{next(_device)}")
+    return lambda it: it.accept(tasks, share=amount)
+
+
+async def accepting_above_a_share(store: TaskStore, amount: int) -> Operation:
+    caller = f"caller-{next(_device)}"
+    await store.accept(new(amount, caller=caller))
+    tasks = new(amount, caller=caller)
+    return lambda it: it.accept(tasks, share=amount)
+
+
+async def admitting(store: TaskStore, amount: int) -> Operation:
+    await deferred(store, amount)
+    return lambda it: it.admit(amount, amount)
 
 
 async def looking_at_the_last_end_of_a_device(store: TaskStore, amount: int) -> Operation:
@@ -154,6 +176,9 @@ OPERATIONS: Final = [
     accepting_behind,
     accepting_up_to_a_limit,
     refusing,
+    accepting_within_a_share,
+    accepting_above_a_share,
+    admitting,
     looking_at_the_last_end_of_a_device,
     repeating,
     publishing,

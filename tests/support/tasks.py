@@ -22,6 +22,7 @@ def new_task(
     parameters: str = "{}",
     timeout_s: int = 60,
     traceparent: str | None = None,
+    caller: str | None = None,
 ) -> NewTask:
     """Make a request that is not stored yet."""
     return NewTask(
@@ -31,6 +32,7 @@ def new_task(
         parameters=parameters,
         idempotency=IdempotencyKey(key, fingerprint) if key is not None else None,
         traceparent=traceparent,
+        caller=caller,
     )
 
 

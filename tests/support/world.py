@@ -88,6 +88,7 @@ class World:
         lost_message_after_s: See `Relay`.
         publish_at_once: See `Relay`.
         asks: See `HttpHandler`.
+        caller_share: See `Relay`.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class World:
         lost_message_after_s: float = 60.0,
         publish_at_once: int = 500,
         asks: bool = False,
+        caller_share: int = 0,
     ) -> None:
         self.breaker = breaker or BreakerPolicy()
         self.limits = limits or LimitPolicy()
@@ -110,9 +112,17 @@ class World:
         self.broker = SimulatedBroker()
         self.handler = ScriptedHandler()
         self.relay = self.new_relay(
-            lost_message_after_s=lost_message_after_s, publish_at_once=publish_at_once
+            lost_message_after_s=lost_message_after_s,
+            publish_at_once=publish_at_once,
+            caller_share=caller_share,
         )
-        self.intake = Intake(self.store, self.relay.offer, patience_s=4.0, max_backlog=0)
+        self.intake = Intake(
+            self.store,
+            self.relay.offer,
+            patience_s=4.0,
+            max_backlog=0,
+            caller_share=caller_share,
+        )
         self.endings = Endings(self.store, on_ready=self.relay.wake)
         self.reaper = Reaper(
             self.store,
@@ -205,10 +215,15 @@ class World:
         return task
 
     async def submit(
-        self, equipment: str = DEVICE, *, timeout_s: int = 60, parameters: str = "{}"
+        self,
+        equipment: str = DEVICE,
+        *,
+        timeout_s: int = 60,
+        parameters: str = "{}",
+        caller: str | None = None,
     ) -> TaskId:
         """Accept a task as the gateway does."""
-        task = new_task(equipment, timeout_s=timeout_s, parameters=parameters)
+        task = new_task(equipment, timeout_s=timeout_s, parameters=parameters, caller=caller)
         return (await self.intake.accept(task)).task_id
 
     async def end_of(self, task_id: TaskId, limit_s: float = 3600.0) -> Task:

@@ -34,6 +34,7 @@ ACTIVATION_ENCRYPTION_KEYS_FILE: /etc/activation/encryption-keys/keys.yaml
 {{ include "activation.settings.tasks" . }}
 ACTIVATION_MAX_BACKLOG: {{ .Values.gateway.maxBacklog | int64 | quote }}
 ACTIVATION_MAX_WAITING_PER_EQUIPMENT: {{ .Values.gateway.maxWaitingPerEquipment | int64 | quote }}
+ACTIVATION_CALLER_SHARE: {{ .Values.gateway.callerShare | int64 | quote }}
 ACTIVATION_RETENTION_S: {{ .Values.gateway.retentionSeconds | int64 | quote }}
 ACTIVATION_DRAIN_DELAY_S: {{ .Values.gateway.drainDelaySeconds | quote }}
 {{- if .Values.gateway.apiKeys.existingSecret }}

@@ -18,7 +18,8 @@ class Accepted:
 
     Attributes:
         task_id: The task that answers the request: an older one if the request is a repeat.
-        ready: It is new and first in line of its device: it can be published at once.
+        ready: It is new, first in line of its device, and within its caller's share: it can be
+            published at once.
         repeated: The idempotency key was known; nothing new was stored.
     """
 
@@ -163,7 +164,7 @@ class TaskStore(Protocol):
     """
 
     async def accept(
-        self, tasks: Sequence[NewTask], *, max_waiting: int = 0
+        self, tasks: Sequence[NewTask], *, max_waiting: int = 0, share: int = 0
     ) -> Sequence[Accepted | NotAccepted]:
         """Store new tasks, in this order; answers come in the same order.
 
@@ -178,6 +179,9 @@ class TaskStore(Protocol):
                 answer is `LineFullError`; what the store knows already is answered as ever. A
                 repeat may take a place from a new task of its equipment in the same call. 0: no
                 limit.
+            share: Tasks of one caller that may wait for workers; more are deferred until `admit`
+                finds room, and so is what comes behind them. Exact but for what is accepted at the
+                same moment. 0: no limit.
         """
         ...
 
@@ -193,6 +197,16 @@ class TaskStore(Protocol):
         """Take tasks out of the outbox to publish them; no two callers get the same one.
 
         What is not marked as published within `publish_lease_s` is offered again.
+        """
+        ...
+
+    async def admit(self, share: int, limit: int) -> Sequence[Ready]:
+        """Take deferred tasks to publish them, as `take_ready` does: each caller's oldest.
+
+        Args:
+            share: No more of one caller's tasks shall wait for workers; retries do not count. 0: no
+                limit.
+            limit: At most so many.
         """
         ...
 

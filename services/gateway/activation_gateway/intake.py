@@ -50,6 +50,8 @@ class Intake:
             a delay of a second, so that it costs nothing. Repeats of what is known are answered
             all the same.
         max_waiting_per_equipment: The same for the tasks of one equipment, but to the task.
+        caller_share: Tasks of one caller that may wait for workers; more are taken, and deferred.
+            0 means no limit.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Intake:
         patience_s: float,
         max_backlog: int,
         max_waiting_per_equipment: int = 0,
+        caller_share: int = 0,
     ) -> None:
         self._store = store
         self._offer = offer
         self._patience_s = patience_s
         self._max_backlog = max_backlog
         self._max_waiting = max_waiting_per_equipment
+        self._caller_share = caller_share
         self._backlog = 0
         self._drained_per_s = 0.0
         self._group = GroupCommit(self._commit, largest=_LARGEST_GROUP)
@@ -123,7 +127,9 @@ class Intake:
         give_up = now() + self._patience_s
         while True:
             try:
-                return await self._store.accept(tasks, max_waiting=self._max_waiting)
+                return await self._store.accept(
+                    tasks, max_waiting=self._max_waiting, share=self._caller_share
+                )
             except StoreUnavailableError as error:
                 if now() >= give_up:
                     raise

@@ -74,6 +74,7 @@ async def _work(
         sweep_every_s=settings.sweep_every_s,
         publish_at_once=settings.publish_at_once,
         lost_message_after_s=settings.lost_message_after_s,
+        caller_share=settings.caller_share,
     )
     intake = Intake(
         store,
@@ -81,6 +82,7 @@ async def _work(
         patience_s=settings.accept_patience_s,
         max_backlog=settings.max_backlog,
         max_waiting_per_equipment=settings.max_waiting_per_equipment,
+        caller_share=settings.caller_share,
     )
     endings = Endings(store, on_ready=relay.wake)
     reaper = Reaper(

@@ -1,7 +1,8 @@
 """The relay: publishes tasks that are ready, and settles the outbox once the broker has confirmed.
 
 What this gateway has accepted is published at once. Everything else that is owed a message (what a
-killed gateway left, retries that are due, the next task of a device) is found by a sweep.
+killed gateway left, retries that are due, the next task of a device) is found by a sweep. A caller
+with many tasks has only its share of them in the queue, so that others need not wait for all.
 """
 
 import asyncio
@@ -45,6 +46,7 @@ class Relay:
         publish_at_once: How many confirms are awaited together.
         lost_message_after_s: When the queue is empty, a task published so long ago and never
             claimed has lost its message.
+        caller_share: Tasks of one caller that may wait for workers. 0 means no limit.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Relay:
         sweep_every_s: float,
         publish_at_once: int,
         lost_message_after_s: float,
+        caller_share: int = 0,
     ) -> None:
         self._store = store
         self._broker = broker
@@ -63,6 +66,7 @@ class Relay:
         self._sweep_every_s = sweep_every_s
         self._publish_at_once = publish_at_once
         self._lost_message_after_s = lost_message_after_s
+        self._caller_share = caller_share
         self._offered: deque[Ready] = deque(maxlen=_MOST_OFFERED)
         self._confirmed: list[Ready] = []
         self._wake = asyncio.Event()
@@ -84,6 +88,7 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._broker.keep(self._publish), name="relay publishing")
             group.create_task(self._settle(), name="relay settling")
+            group.create_task(self._admit(), name="relay admitting")
 
     async def queue_status(self) -> QueueStatus:
         """Ask the broker for the depth of the queues."""
@@ -167,6 +172,17 @@ class Relay:
             except StoreUnavailableError as error:
                 # Unmarked tasks are published again, which is harmless.
                 log.warning("outbox_not_settled", tasks=len(batch), error=str(error))
+
+    async def _admit(self) -> None:
+        """Offer what was deferred, as room for it comes."""
+        while True:
+            await asyncio.sleep(self._sweep_every_s)
+            try:
+                admitted = await self._store.admit(self._caller_share, self._publish_at_once)
+            except StoreUnavailableError as error:
+                log.warning("outbox_unreadable", error=str(error))
+                continue
+            self.offer(admitted)
 
     async def _look_for_lost(self, session: Session) -> None:
         """Publish again what the broker must have lost: its queue is empty, the task unclaimed."""

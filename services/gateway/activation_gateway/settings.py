@@ -103,6 +103,10 @@ class GatewaySettings(ServiceSettings, StoreSettings, BrokerSettings, RetrySetti
     max_backlog: Annotated[int, Field(ge=0)] = 100_000  # queued tasks before 429; 0: no limit
     max_waiting_per_equipment: Annotated[int, Field(ge=0)] = 100  # the same for one device
 
+    # Tasks of one caller (API key or subject) that may wait for workers: others come between. More
+    # are accepted and wait in the store. At least what the fleet carries out at once; 0: no limit.
+    caller_share: Annotated[int, Field(ge=0)] = 1000
+
     sweep_every_s: Seconds = 0.5  # how late a retry may start, at most
     publish_at_once: Annotated[int, Field(ge=1, le=10_000)] = 500  # confirms awaited together
     lost_message_after_s: Seconds = 60.0  # queue empty, task still not claimed: publish again

@@ -13,6 +13,7 @@ from activation.ports import Cancellation
 from tests.support.simulation.fleet import ConnectionLostError, Fleet, Life
 
 DEVICES: Final = tuple(f"DEVICE{number}" for number in range(4))
+CALLERS: Final = dict(zip(DEVICES, (None, "crm", "crm", "crm"), strict=True))
 REQUESTS: Final = 12
 ACTIVE_S: Final = 15.0
 TIMEOUTS_S: Final = (2, 6, 30)  # some work takes longer than a lease
@@ -97,6 +98,7 @@ class Clients:
             timeout_s=request.timeout_s,
             parameters="{}",
             idempotency=IdempotencyKey(request.key, "same") if request.key else None,
+            caller=CALLERS[request.equipment],
         )
         request.ids.append(new.id)
         assert life.intake is not None

@@ -40,6 +40,7 @@ DRAIN_S: Final = 6.0
 GRACE_S: Final = 1.0
 PUBLISH_LEASE_S: Final = 5.0
 LOST_MESSAGE_AFTER_S: Final = 20.0
+CALLER_SHARES: Final = (0, 1, 2)  # of four devices three have the same caller
 HEARTBEATS_MISSED_S: Final = 10.0  # after this the broker takes a frozen process for dead
 POLICY: Final = RetryPolicy(max_attempts=4, base_s=1.0, cap_s=8.0)
 BREAKER: Final = BreakerPolicy(calls=6, window_s=30.0, base_s=1.0, cap_s=4.0, retry_after_cap_s=8.0)
@@ -120,6 +121,7 @@ class Fleet:
         self.random = random
         self.journal = Journal()
         self.policy: Any = WatchedPolicy()
+        self.caller_share = random.choice(CALLER_SHARES)
         self.on_passing: Callable[[Process, str, Stage], None] = lambda *_: None
         self.store_wire = self._wire(StoreUnavailableError)
         self.broker_wire = self._wire(BrokerUnavailableError)
@@ -169,9 +171,10 @@ class Fleet:
             sweep_every_s=2.0,
             publish_at_once=5,
             lost_message_after_s=LOST_MESSAGE_AFTER_S,
+            caller_share=self.caller_share,
         )
         intake = Intake(
-            store, relay.offer, patience_s=4.0, max_backlog=0, max_waiting_per_equipment=0
+            store, relay.offer, patience_s=4.0, max_backlog=0, caller_share=self.caller_share
         )
         endings = Endings(store, on_ready=relay.wake)
         reaper = Reaper(

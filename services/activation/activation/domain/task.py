@@ -71,6 +71,7 @@ class Waiting(StrEnum):
     """Why a queued task does not run yet."""
 
     FOR_DEVICE = "device"  # an older task of the same equipment is not finished
+    FOR_SHARE = "share"  # as many of its caller's tasks as may wait for workers do already
     FOR_RETRY = "retry"  # `not_before` lies ahead
     FOR_BROKER = "broker"  # its message is not confirmed by RabbitMQ yet
     FOR_WORKER = "worker"  # its message is in the queue
@@ -101,6 +102,7 @@ class NewTask:
             the handler.
         idempotency: The client's key, if it gave one.
         traceparent: The W3C trace context of the request, if there is one.
+        caller: Who asks, if callers have to say.
     """
 
     id: TaskId
@@ -109,6 +111,7 @@ class NewTask:
     parameters: str = field(repr=False)
     idempotency: IdempotencyKey | None = None
     traceparent: str | None = None
+    caller: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ class Task:
         uncounted: How many of the attempts do not count: handed back, or from before a replay.
         first_in_line: No older task of the same equipment is unfinished.
         unpublished: The outbox still owes a message for it.
+        deferred: Its caller's share is used up; no message is owed until there is room in it.
         reason: Why it ended, or why its latest attempt did not succeed.
         message: The same in words, without secrets.
         dead_letter: It failed because its attempts were used up.
@@ -135,6 +139,7 @@ class Task:
     uncounted: int = 0
     first_in_line: bool = True
     unpublished: bool = False
+    deferred: bool = False
     not_before: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -154,6 +159,8 @@ class Task:
             return Waiting.FOR_DEVICE
         if self.not_before is not None and self.not_before > now:
             return Waiting.FOR_RETRY
+        if self.deferred:
+            return Waiting.FOR_SHARE
         return Waiting.FOR_BROKER if self.unpublished else Waiting.FOR_WORKER
 
 

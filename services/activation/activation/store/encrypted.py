@@ -35,11 +35,11 @@ class EncryptedStore(SqlStore):
         self._cipher = cipher
 
     async def accept(
-        self, tasks: Sequence[NewTask], *, max_waiting: int = 0
+        self, tasks: Sequence[NewTask], *, max_waiting: int = 0, share: int = 0
     ) -> Sequence[Accepted | NotAccepted]:
         """Store new tasks; see `TaskStore.accept`."""
         sealed = [self._sealed(task) for task in tasks]
-        answers = await super().accept(sealed, max_waiting=max_waiting)
+        answers = await super().accept(sealed, max_waiting=max_waiting, share=share)
         return [
             await self._known_before(task, answer)
             if isinstance(answer, KeyConflictError)

@@ -82,12 +82,12 @@ class MemoryStore:
         self._target = Target()
 
     async def accept(
-        self, tasks: Sequence[NewTask], *, max_waiting: int = 0
+        self, tasks: Sequence[NewTask], *, max_waiting: int = 0, share: int = 0
     ) -> Sequence[Accepted | NotAccepted]:
         """Store new tasks one after the other, so a batch obeys the rules of single requests."""
-        return [self._accept(new, max_waiting) for new in tasks]
+        return [self._accept(new, max_waiting, share) for new in tasks]
 
-    def _accept(self, new: NewTask, max_waiting: int) -> Accepted | NotAccepted:
+    def _accept(self, new: NewTask, max_waiting: int, share: int) -> Accepted | NotAccepted:
         now = self.now()
         if new.id in self._records:  # the caller missed our answer, and writes once more
             stored = self._records[new.id].view()
@@ -103,9 +103,19 @@ class MemoryStore:
         self._records[new.id] = record
         self._devices[new.equipment].append(record)
         self._advance(new.equipment)
-        if record.task.first_in_line:  # the caller publishes it now: others leave it alone
-            record.publish_at = now + self._publish_lease
-        return Accepted(new.id, ready=record.task.first_in_line)
+        if not record.task.first_in_line:
+            return Accepted(new.id, ready=False)
+        if share and new.caller is not None and self._is_used_up(new.caller, share):
+            record.defer(now)
+            return Accepted(new.id, ready=False)
+        record.publish_at = now + self._publish_lease  # for who asks us: others leave it alone
+        return Accepted(new.id, ready=True)
+
+    def _is_used_up(self, caller: str, share: int) -> bool:
+        """Tell whether a new task, which is counted, is too much or would overtake another."""
+        others = [record for record in self._records.values() if record.caller == caller]
+        waiting = sum(record.in_share for record in others)
+        return waiting > share or any(record.task.deferred for record in others)
 
     def _waiting(self, equipment: str) -> int:
         return sum(record.task.state is State.QUEUED for record in self._devices[equipment])
@@ -138,6 +148,21 @@ class MemoryStore:
             record.publish_at = now + self._publish_lease
         return [Ready(r.task.id, r.task.traceparent, r.task.attempt) for r in due]
 
+    async def admit(self, share: int, limit: int) -> Sequence[Ready]:
+        """Go through the deferred tasks in the order accepted."""
+        records = self._records.values()
+        waiting = Counter(record.caller for record in records if record.in_share)
+        admitted: list[Record] = []
+        for record in records:
+            if not record.task.deferred or (share and waiting[record.caller] >= share):
+                continue
+            if len(admitted) == limit:
+                break
+            waiting[record.caller] += 1
+            record.admit(self.now() + self._publish_lease)
+            admitted.append(record)
+        return [Ready(r.task.id, r.task.traceparent, r.task.attempt) for r in admitted]
+
     async def mark_published(self, published: Iterable[Ready]) -> None:
         """Settle one by one; what is unknown or has moved on is left as it is."""
         for ready in published:
@@ -149,7 +174,9 @@ class MemoryStore:
         """Offer first what was published the longest ago."""
         now = self.now()
         latest = now - timedelta(seconds=published_before_s)
-        silent = self._oldest(lambda record: record.published_at, latest)[:limit]
+        silent = self._oldest(
+            lambda record: None if record.task.deferred else record.published_at, latest
+        )[:limit]
         for record in silent:
             record.publish_at, record.published_at = now, None
         return len(silent)

@@ -31,6 +31,7 @@ class Record:
         runnable_at: Since when it can be claimed; without meaning until it is first in line.
         publish_at: From when on the outbox offers it; None if no message is owed.
         published_at: When the broker confirmed its message; None once that was used.
+        caller: Who asked for it.
     """
 
     seq: int
@@ -39,6 +40,7 @@ class Record:
     runnable_at: datetime
     publish_at: datetime | None = None
     published_at: datetime | None = None
+    caller: str | None = None
 
     @classmethod
     def accepted(cls, seq: int, new: NewTask, now: datetime) -> "Record":
@@ -53,7 +55,8 @@ class Record:
             first_in_line=False,
             traceparent=new.traceparent,
         )
-        return cls(seq, task, [Event(now, EventName.ACCEPTED, attempt=0)], runnable_at=now)
+        accepted = Event(now, EventName.ACCEPTED, attempt=0)
+        return cls(seq, task, [accepted], runnable_at=now, caller=new.caller)
 
     @property
     def unfinished(self) -> bool:
@@ -63,6 +66,13 @@ class Record:
     def view(self) -> Task:
         """Show the task as readers see it."""
         return replace(self.task, unpublished=self.publish_at is not None)
+
+    @property
+    def in_share(self) -> bool:
+        """Whether the task waits for a worker for the first time, within its caller's share."""
+        task = self.task
+        first = task.state is State.QUEUED and task.not_before is None
+        return first and task.first_in_line and not task.deferred
 
     def can_start(self, now: datetime) -> bool:
         """Tell whether the task is queued, first in line and due."""
@@ -90,6 +100,16 @@ class Record:
         self.task = replace(self.task, first_in_line=True)
         self.runnable_at = self.publish_at = now
 
+    def defer(self, now: datetime) -> None:
+        """Owe no message for now; older code takes the task for one whose message was lost."""
+        self.task = replace(self.task, deferred=True)
+        self.publish_at, self.published_at = None, now
+
+    def admit(self, publish_at: datetime) -> None:
+        """Owe the message of a deferred task."""
+        self.task = replace(self.task, deferred=False)
+        self.publish_at, self.published_at = publish_at, None
+
     def settle(self, now: datetime, attempt: int) -> None:
         """Note that the broker confirmed the message for the attempt after this one."""
         if self.task.state is State.QUEUED and self.task.attempt == attempt:
@@ -107,6 +127,7 @@ class Record:
             started_at=now,
             lease_until=lease_until,
             not_before=None,
+            deferred=False,
         )
         self.publish_at = self.published_at = None
         return Claim(
@@ -143,6 +164,7 @@ class Record:
             state,
             first_in_line=False,
             not_before=None,
+            deferred=False,
             finished_at=now,
             lease_until=None,
             worker=None,

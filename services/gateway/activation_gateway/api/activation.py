@@ -16,6 +16,7 @@ from activation.telemetry.tracing import EQUIPMENT, TASK_ID, about, current_trac
 from activation_gateway.api.address import NotFoundError, found, read_equipment, read_task_id
 from activation_gateway.api.answer import NOT_STORED, answer
 from activation_gateway.api.body import read_json
+from activation_gateway.api.guard import caller_of
 from activation_gateway.api.idempotency import read_key
 from activation_gateway.api.prefer import Preferences, read_preferences
 from activation_gateway.api.representation import (
@@ -80,6 +81,7 @@ class ActivationApi:
             parameters=submission.parameters_json,
             idempotency=None if key is None else read_key(key, equipment, submission),
             traceparent=traceparent,
+            caller=caller_of(request),
         )
         described = {TASK_ID: str(task.id), EQUIPMENT: equipment}
         with about(described), step("accept"):

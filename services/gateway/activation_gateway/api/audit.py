@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from starlette.requests import Request
 
@@ -9,6 +10,8 @@ from activation.errors import TransitionError
 from activation.telemetry.logging import get_logger
 from activation_gateway.api.address import NotFoundError
 from activation_gateway.api.guard import caller_of
+
+_ANONYMOUS: Final = "anonymous"
 
 log = get_logger()
 
@@ -33,7 +36,7 @@ def audited(request: Request, action: str, **subject: str | int | None) -> Itera
     finally:
         log.info(
             "operator_action",
-            caller=caller_of(request),
+            caller=caller_of(request) or _ANONYMOUS,
             action=action,
             **subject,
             outcome=outcome,

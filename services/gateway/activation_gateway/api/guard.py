@@ -22,14 +22,14 @@ TOO_FAST: Final = "The {credentials} is used too often; ask again later"
 
 _CHALLENGE: Final = 'Bearer realm="activation"'
 _CALLER: Final = "activation.caller"
-_ANONYMOUS: Final = "anonymous"
 
 log = get_logger()
 
 
-def caller_of(request: Request) -> str:
-    """Return the id of the caller of a request; `anonymous` where nobody needs to say."""
-    return str(request.scope.get(_CALLER, _ANONYMOUS))
+def caller_of(request: Request) -> str | None:
+    """Return the id of the caller of a request; None where nobody needs to say."""
+    caller: str | None = request.scope.get(_CALLER)
+    return caller
 
 
 class Guard:

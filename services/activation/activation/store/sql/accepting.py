@@ -18,15 +18,21 @@ async def accept(
     tasks: Sequence[NewTask],
     *,
     max_waiting: int,
+    share: int,
     publish_lease: timedelta,
     key_lifetime: timedelta,
 ) -> Sequence[Accepted | NotAccepted]:
     """Store new tasks; see `TaskStore.accept`."""
     seen: Counter[str] = Counter()
+    room = await _room(tx, tasks, share)
     rows = []
     for n, task in enumerate(tasks):
-        rows.append(new_row(n, task, place=seen[task.equipment]))
+        left = room.get(task.caller)
+        deferred = left is not None and left <= 0
+        rows.append(new_row(n, task, place=seen[task.equipment], deferred=deferred))
         seen[task.equipment] += 1
+        if left is not None:
+            room[task.caller] = left - 1
     given = encode(rows)
     await tx.lock(seen)
     now = tx.now()
@@ -37,7 +43,7 @@ async def accept(
         tx.do.insert_tasks,
         {"batch": given, "now": now, "publish_at": publish_at, "max_waiting": max_waiting},
     )
-    ready = {row["id"] for row in inserted if row["head"]}
+    ready = {row["id"] for row in inserted if row["head"] and not row["deferred"]}
     new = {row["id"] for row in inserted}
     if not tx.do.recording:
         await tx.record(now, [event_row(id_, EventName.ACCEPTED, 0) for id_ in new])
@@ -51,6 +57,18 @@ async def accept(
         else known.get(n) or _line_full(task, max_waiting)
         for n, task in enumerate(tasks)
     ]
+
+
+async def _room(tx: Transaction, tasks: Sequence[NewTask], share: int) -> dict[str | None, int]:
+    """Count for how many more tasks of each caller there is room in its share.
+
+    Those who need not say who they are, and all without a share, have no number.
+    """
+    callers = {task.caller for task in tasks if task.caller is not None} if share else set()
+    if not callers:
+        return {}
+    given = {"batch": encode({"caller": caller} for caller in callers), "share": share}
+    return {row["caller"]: row["room"] for row in await tx.fetch(tx.do.find_room, given)}
 
 
 def _line_full(task: NewTask, max_waiting: int) -> LineFullError:

@@ -17,7 +17,7 @@ from activation.domain.task import (
     TaskId,
 )
 from activation.errors import KeyConflictError
-from activation.ports import Accepted, NotAccepted
+from activation.ports import Accepted, NotAccepted, Ready
 from activation.store.sql.database import Row
 from activation.store.sql.schema import events, tasks
 
@@ -37,6 +37,7 @@ TASK_COLUMNS: Final[tuple[ColumnElement[Any], ...]] = (
     _t.uncounted,
     _t.head,
     _t.publish_at,
+    _t.deferred,
     _t.not_before,
     _t.started_at,
     _t.finished_at,
@@ -59,13 +60,14 @@ EVENT_COLUMNS: Final[tuple[ColumnElement[Any], ...]] = (
 )
 
 
-def new_row(n: int, task: NewTask, *, place: int) -> dict[str, Any]:
+def new_row(n: int, task: NewTask, *, place: int, deferred: bool) -> dict[str, Any]:
     """Write a new task as a row of a batch.
 
     Args:
         n: Its place in the batch, from 0.
         task: The task.
         place: Its place among the batch's tasks of its equipment, from 0.
+        deferred: Its caller's share is used up.
     """
     return {
         "n": n,
@@ -76,6 +78,8 @@ def new_row(n: int, task: NewTask, *, place: int) -> dict[str, Any]:
         "traceparent": task.traceparent,
         "idempotency_key": task.idempotency.key if task.idempotency else None,
         "fingerprint": task.idempotency.fingerprint if task.idempotency else None,
+        "caller": task.caller,
+        "deferred": deferred,
         "place": place,
     }
 
@@ -88,6 +92,7 @@ def task_of(row: Row) -> Task:
     given["state"] = State(row["state"])
     given["reason"] = Reason(row["reason"]) if row["reason"] else None
     given["first_in_line"] = bool(given.pop("head"))  # SQLite's flags are numbers
+    given["deferred"] = bool(row["deferred"])
     given["dead_letter"] = bool(row["dead_letter"])
     given["cancel_requested"] = bool(row["cancel_requested"])
     given["unpublished"] = given.pop("publish_at") is not None
@@ -116,6 +121,11 @@ def claim_of(row: Row, waited_s: float) -> Claim:
         traceparent=row["traceparent"],
         previous=Reason(row["reason"]) if row["reason"] else None,
     )
+
+
+def ready_of(row: Row) -> Ready:
+    """Read what the statements return that take tasks to publish them."""
+    return Ready(TaskId(row["id"]), row["traceparent"], row["attempt"])
 
 
 def repeated_answers(tasks: Sequence[NewTask], found: Sequence[Row]) -> dict[int, NotNew]:

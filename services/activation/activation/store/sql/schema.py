@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    false,
     text,
 )
 
@@ -54,6 +55,11 @@ class Utc(TypeDecorator[datetime]):
 
 metadata: Final = MetaData()
 
+# What waits for a worker for the first time, and is not deferred.
+WAITS_IN_SHARE: Final = (
+    "caller is not null and head and not deferred and lease_until is null and not_before is null"
+)
+
 # SQLite numbers rows by itself only when the key is an INTEGER.
 _serial = BigInteger().with_variant(Integer, "sqlite")
 
@@ -85,6 +91,14 @@ tasks: Final = Table(
     Column("message", Text),
     Column("dead_letter", Boolean, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
+    Column("caller", Text, comment="who asked for it, if callers have to say"),
+    Column(
+        "deferred",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="its caller's share is used up",
+    ),
     CheckConstraint(
         "(finished_at is not null) = (state in ('succeeded', 'failed', 'cancelled'))",
         name="ended_tasks_have_an_end",
@@ -122,6 +136,21 @@ tasks: Final = Table(
         "publish_at",
         postgresql_where=text("publish_at is not null"),
         sqlite_where=text("publish_at is not null"),
+    ),
+    # Without the state, which is a parameter of the statements.
+    Index(
+        "shares",
+        "caller",
+        "seq",
+        postgresql_where=text(WAITS_IN_SHARE),
+        sqlite_where=text(WAITS_IN_SHARE),
+    ),
+    Index(
+        "deferred_tasks",
+        "caller",
+        "seq",
+        postgresql_where=text("deferred"),
+        sqlite_where=text("deferred"),
     ),
     Index(
         "leases",

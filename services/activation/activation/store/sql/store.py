@@ -30,6 +30,7 @@ from activation.store.sql.database import Connection, Database
 from activation.store.sql.errors import store_errors
 from activation.store.sql.notices import Notices
 from activation.store.sql.results import fence, lost_attempt, written_before
+from activation.store.sql.rows import ready_of
 from activation.store.sql.statements import statements
 from activation.store.sql.transaction import Transaction
 from activation.telemetry.metrics import store_operation
@@ -71,7 +72,7 @@ class SqlStore:
         return self._clock.now()
 
     async def accept(
-        self, tasks: Sequence[NewTask], *, max_waiting: int = 0
+        self, tasks: Sequence[NewTask], *, max_waiting: int = 0, share: int = 0
     ) -> Sequence[Accepted | NotAccepted]:
         """Store new tasks; see `TaskStore.accept`."""
         async with self._write("accept") as tx:
@@ -79,6 +80,7 @@ class SqlStore:
                 tx,
                 tasks,
                 max_waiting=max_waiting,
+                share=share,
                 publish_lease=self._publish_lease,
                 key_lifetime=self._key_lifetime,
             )
@@ -99,7 +101,24 @@ class SqlStore:
                 self._do.take_ready,
                 {"now": now, "limit": limit, "leased_until": now + self._publish_lease},
             )
-        return [Ready(TaskId(row["id"]), row["traceparent"], row["attempt"]) for row in taken]
+        return [ready_of(row) for row in taken]
+
+    async def admit(self, share: int, limit: int) -> Sequence[Ready]:
+        """Take deferred tasks to publish them; see `TaskStore.admit`."""
+        admitted: list[Ready] = []
+        async with self._alone("admit") as tx:
+            given = {"share": share, "limit": limit}
+            for deferring in await tx.fetch(self._do.find_deferring, given):
+                most = min(deferring["room"], limit - len(admitted))
+                if most <= 0:
+                    break
+                leased_until = self.now() + self._publish_lease
+                taken = await tx.fetch(
+                    self._do.admit,
+                    {"of_caller": deferring["caller"], "limit": most, "leased_until": leased_until},
+                )
+                admitted += [ready_of(row) for row in taken]
+        return admitted
 
     async def mark_published(self, published: Iterable[Ready]) -> None:
         """Settle the outbox; see `TaskStore.mark_published`."""

@@ -18,6 +18,7 @@ from activation.store.sql.statements import (
     line,
     operators,
     outbox,
+    shares,
 )
 
 
@@ -42,6 +43,9 @@ class Statements:
         self.take_ready = outbox.take_ready(dialect)
         self.mark_published = outbox.mark_published(dialect)
         self.offer_again = outbox.offer_again(dialect)
+        self.find_room = shares.find_room(dialect)
+        self.find_deferring = shares.find_deferring()
+        self.admit = shares.admit(dialect)
         self.claim = claims.claim(dialect)
         self.find_by_id = claims.find_by_id(dialect)
         self.renew = claims.renew(dialect)

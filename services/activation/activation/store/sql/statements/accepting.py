@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     CompoundSelect,
     Executable,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    not_,
     or_,
     select,
     union,
@@ -44,6 +46,8 @@ _NEW: Types = {
     "traceparent": String,
     "idempotency_key": String,
     "fingerprint": String,
+    "caller": Text,
+    "deferred": Boolean,
     "place": Integer,
 }
 
@@ -62,8 +66,8 @@ def forget_old_keys(dialect: str) -> Update:
 def insert_tasks(dialect: str) -> Executable:
     """Store what is new of `batch`, in its order; returns only the rows that were stored.
 
-    A device with `max_waiting` queued tasks gets no more; 0 means no limit. With their events
-    if `recording`.
+    A device with `max_waiting` queued tasks gets no more; 0 means no limit. What is deferred looks
+    to older code like a task whose message was lost. With their events if `recording`.
     """
     given = batch(dialect, _NEW)
     other = tasks.alias("other")
@@ -71,6 +75,7 @@ def insert_tasks(dialect: str) -> Executable:
     new = select(given, in_line.label("in_line")).order_by(given.c.n).subquery("new")
     alone = new.c.in_line.is_(None)
     head = and_(new.c.place == 0, alone)
+    deferred = and_(head, new.c.deferred)
     most = bindparam("max_waiting", type_=Integer)
     room = or_(
         most == 0,
@@ -78,14 +83,16 @@ def insert_tasks(dialect: str) -> Executable:
         _waiting(new.c.equipment, most) + new.c.place < most,
     )
     values = {
-        **{name: new.c[name] for name in list(_NEW)[1:-1]},
+        **{name: new.c[name] for name in list(_NEW)[1:-2]},
+        "deferred": deferred,
         "state": QUEUED,
         "accepted_at": NOW,
         "head": head,
         "attempt": literal(0),
         "uncounted": literal(0),
         "runnable_at": case((head, NOW)),
-        "publish_at": case((head, bindparam("publish_at", type_=Utc))),
+        "publish_at": case((and_(head, not_(deferred)), bindparam("publish_at", type_=Utc))),
+        "published_at": case((deferred, NOW)),
         "dead_letter": false(),
         "cancel_requested": false(),
     }
@@ -93,7 +100,7 @@ def insert_tasks(dialect: str) -> Executable:
     rows = select(*values.values()).where(room)
     empty = postgresql.insert(tasks) if dialect == "postgresql" else sqlite.insert(tasks)
     filled = empty.from_select(list(values), rows, include_defaults=False)
-    inserted = filled.on_conflict_do_nothing().returning(_t.id, _t.head, _t.attempt)
+    inserted = filled.on_conflict_do_nothing().returning(_t.id, _t.head, _t.deferred, _t.attempt)
     return with_events(dialect, inserted, EventName.ACCEPTED)
 
 

@@ -52,6 +52,7 @@ def claim(dialect: str) -> Executable:
             lease_until=bindparam("leased_until", type_=Utc),
             not_before=null(),
             publish_at=null(),
+            deferred=false(),
         )
         .returning(
             _t.id,

@@ -46,6 +46,7 @@ def cancel_queued() -> Update:
             message=bindparam("why", type_=Text),
             finished_at=NOW,
             head=False,
+            deferred=False,
             publish_at=null(),
             not_before=null(),
         )

@@ -1,6 +1,6 @@
 """The statements of the outbox: which messages are owed."""
 
-from sqlalchemy import Integer, Update, and_, bindparam, null, select, update
+from sqlalchemy import Integer, Update, and_, bindparam, not_, null, select, update
 
 from activation.store.sql.batch import batch
 from activation.store.sql.schema import Utc, tasks
@@ -47,7 +47,7 @@ def offer_again(dialect: str) -> Update:
     lost = (
         select(_t.seq)
         .where(_t.finished_at.is_(None), _t.state == QUEUED, _t.head)
-        .where(_t.publish_at.is_(None))
+        .where(_t.publish_at.is_(None), not_(_t.deferred))
         .where(_t.published_at <= bindparam("published_before", type_=Utc))
         .order_by(_t.published_at)
         .limit(bindparam("limit", type_=Integer))
