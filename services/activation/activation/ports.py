@@ -203,6 +203,8 @@ class TaskStore(Protocol):
     async def admit(self, share: int, limit: int) -> Sequence[Ready]:
         """Take deferred tasks to publish them, as `take_ready` does: each caller's oldest.
 
+        Two who look at the same moment may each fill the room that there is.
+
         Args:
             share: No more of one caller's tasks shall wait for workers; retries do not count. 0: no
                 limit.

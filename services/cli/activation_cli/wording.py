@@ -17,7 +17,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 _WAITING: Final = {
     Waiting.FOR_DEVICE: "waits for an older task of its device",
-    Waiting.FOR_SHARE: "waits until fewer tasks of its caller do",
+    Waiting.FOR_SHARE: "waits for older tasks of its caller",
     Waiting.FOR_BROKER: "waits for RabbitMQ",
     Waiting.FOR_WORKER: "waits for a worker",
 }

@@ -45,6 +45,7 @@ def test_time_between_ends_now_for_what_goes_on() -> None:
     ("found", "expected"),
     [
         (task("queued", waitingFor="device"), "queued, waits for an older task of its device"),
+        (task("queued", waitingFor="share"), "queued, waits for older tasks of its caller"),
         (task("queued", waitingFor="broker"), "queued, waits for RabbitMQ"),
         (task("queued", waitingFor="worker"), "queued, waits for a worker"),
         (
