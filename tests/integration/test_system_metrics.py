@@ -196,6 +196,7 @@ async def test_the_store_shows_its_operations_and_connections(work: KnownWork) -
         "get": between(asked["GET", DEVICE_TASK] + asked["GET", "/api/v1/tasks/{taskId}"], 200),
         "status": between(asked["GET", "/api/v1/status"] + 1, 500),
         "reap": between(1, work.seconds / 0.5),
+        "admit": between(1, work.seconds / 0.5),
         "backlog": between(1, work.seconds),
         "take_ready": between(len(retries(work)), 500),
         "mark_published": between(1, len(work.calls)),
