@@ -104,7 +104,10 @@ class SqlStore:
         return [ready_of(row) for row in taken]
 
     async def admit(self, share: int, limit: int) -> Sequence[Ready]:
-        """Take deferred tasks to publish them; see `TaskStore.admit`."""
+        """Take deferred tasks to publish them; see `TaskStore.admit`.
+
+        A transaction for each caller: what is taken and then not published is offered again.
+        """
         admitted: list[Ready] = []
         async with self._alone("admit") as tx:
             given = {"share": share, "limit": limit}
